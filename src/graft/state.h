@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * What is attached now. The kernel's mount table is the only record: each of our mounts carries
+ * its component and its image's digest in its source, so nothing can disagree with it after a kill.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+#include "base/compiler.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "graft/host.h"
+
+struct graft_mount {
+	char *component;
+	struct digest digest; /* of the image */
+	char *path;           /* of the base file that it lies over, below host root: "usr/lib/x" */
+	dev_t dev;            /* of the image's superblock; what /proc/PID/maps shows */
+	bool visible;         /* nothing lies over it */
+	bool parent_shared;   /* the mount below it is shared: other namespaces follow */
+};
+
+/* In the order of the mount table: the order in which they were attached; stacks from below. */
+struct graft_state {
+	struct graft_mount *mounts;
+	size_t n_mounts;
+};
+
+/*
+ * Read the host's mount table. Mounts of ours outside of host->root are not listed.
+ * The caller owns *ret. Returns 0 or -errno.
+ */
+int graft_state_read(const struct graft_host *host, struct graft_state **ret, struct error *reterr)
+	MUST_CHECK;
+void graft_state_free(struct graft_state *state);
+DEFINE_FREEP(graft_state)
