@@ -44,6 +44,11 @@ int file_open_in_root(int root_fd, const char *path, int flags)
 		RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
+int file_open_in_root_following(int root_fd, const char *path, int flags)
+{
+	return open_how(root_fd, path, flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+}
+
 int file_read_fd(int fd, size_t max, struct buffer *out)
 {
 	struct stat st;

@@ -21,6 +21,8 @@ int file_open_beneath(int dir_fd, const char *path, int flags, mode_t mode) MUST
  * followed except in the last component. This is how a path of a root tree is read.
  */
 int file_open_in_root(int root_fd, const char *path, int flags) MUST_CHECK;
+/* The same, and a symlink as last component is followed too, inside the root. */
+int file_open_in_root_following(int root_fd, const char *path, int flags) MUST_CHECK;
 
 /* The whole file, at most max bytes (-BSI_E_LIMIT above), appended to *out. */
 int file_read(int dir_fd, const char *path, size_t max, struct buffer *out) MUST_CHECK;

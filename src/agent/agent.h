@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * The engine behind `bsi`: what each verb does, without a terminal. Results are JSON documents
+ * (docs/formats/status.md, bsi(1)), so that a command, a D-Bus service or a test can show them.
+ *
+ * Everything that a test may want to set comes in as a setting: the clock, the root, where state
+ * and run-time files lie, the host's mount namespace.
+ *
+ * What holds between verbs: the store's `current` says which generation should be attached, and it
+ * is set durably before anything is mounted. Any later run makes the mounts agree with it, so a
+ * run that was cut anywhere is completed by the next one.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/json.h"
+
+/* done and total count bytes; not 0 ends the work. */
+typedef int agent_progress(void *ctx, const char *what, uint64_t done, uint64_t total);
+
+enum agent_flags {
+	AGENT_FORCE_LOOP = 1 << 0, /* images through loop devices, as on kernels before 6.12 */
+};
+
+struct agent_settings {
+	const char *root;  /* "/" or a test's root, in the caller's namespace (the base view) */
+	const char *state; /* "/var/lib/bsi" */
+	const char *run;   /* "/run/bsi" */
+	const char *ca_file; /* NULL for the system's authorities */
+	int mount_ns_fd;   /* the host's mount namespace; borrowed. -1: mounts cannot be changed */
+	int64_t now_utc_s; /* one reading of the clock */
+	enum agent_flags flags;
+	agent_progress *progress; /* may be NULL */
+	void *progress_ctx;
+};
+
+struct agent;
+
+/* settings are copied; the strings and the descriptor are borrowed. */
+int agent_new(const struct agent_settings *settings, struct agent **ret, struct error *reterr)
+	MUST_CHECK;
+void agent_free(struct agent *a);
+DEFINE_FREEP(agent)
+
+/*
+ * Trust the repository at url from now on, whose first root.json is the bytes of root. The
+ * repository is asked once, unless offline: an address that does not answer with metadata of
+ * this root changes nothing.
+ */
+enum agent_enrol_flags {
+	AGENT_ENROL_OFFLINE = 1 << 0, /* do not ask the repository */
+	AGENT_ENROL_REPLACE = 1 << 1, /* although the device is enrolled already */
+};
+int agent_enrol(struct agent *a, const char *url, const void *root, size_t root_len,
+	enum agent_enrol_flags flags, json_t **ret, struct error *reterr) MUST_CHECK;
+
+/* Ask the repository, obey nothing yet: what would be done and why. */
+int agent_check(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
+
+/* letter NULL: the current one. Also completes what an earlier run began. */
+int agent_install(struct agent *a, const char *letter, json_t **ret, struct error *reterr)
+	MUST_CHECK;
+
+/*
+ * What a timer calls: ask, obey withdrawals, install where that is automatic, and make the mounts
+ * agree with `current`. *ret is null where nothing happened.
+ */
+int agent_run(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
+
+/* Make the mounts agree with `current` without asking anybody: boot, and after packages changed. */
+int agent_attach(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
+
+enum agent_remove_flags {
+	AGENT_BELOW_MINIMUM = 1 << 0, /* the owner insists, below the publisher's minimum */
+};
+/* Everything off; that letter does not come back by itself. */
+int agent_remove(struct agent *a, enum agent_remove_flags flags, json_t **ret,
+	struct error *reterr) MUST_CHECK;
+/* Back to the generation before, or to the base. */
+int agent_rollback(struct agent *a, enum agent_remove_flags flags, json_t **ret,
+	struct error *reterr) MUST_CHECK;
+
+/* The whole status, for root: open CVEs and processes included. Looks at every process. */
+int agent_status(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
+/* The status document that everybody may read, as the last change left it. -ENOENT if none. */
+int agent_public_status(const char *run, json_t **ret, struct error *reterr) MUST_CHECK;
+
+/* Every attached byte against the signed digests, every base file against its base set. */
+int agent_verify(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
+/* Who still runs code that was replaced. */
+int agent_exposure(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
+int agent_history(struct agent *a, unsigned limit, json_t **ret, struct error *reterr) MUST_CHECK;
+
+/* The whole configuration; key NULL reads it, else key is set to value ("on", "off"). */
+int agent_config(struct agent *a, const char *key, const char *value, json_t **ret,
+	struct error *reterr) MUST_CHECK;

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * How the components of a manifest fit this device: each base file opened in the base view, its
+ * digest taken through that descriptor, and the match decided (improvement/match.h). The
+ * descriptors stay open: what was matched is what is mounted over.
+ */
+#include <stddef.h>
+
+#include "agent/packages.h"
+#include "base/cleanup.h"
+#include "base/compiler.h"
+#include "base/error.h"
+#include "improvement/manifest.h"
+#include "improvement/match.h"
+
+struct fit_component {
+	const struct component *component; /* of the manifest, borrowed */
+	struct match match;
+	int *files; /* n_files of the component; -EBADF where the base has no such file */
+};
+
+struct fit {
+	struct fit_component *components; /* as many as the manifest has, in its order */
+	size_t n_components;
+};
+
+/* The manifest must outlive *ret. */
+int fit_measure(int root_fd, const struct manifest *manifest, struct fit **ret,
+	struct error *reterr) MUST_CHECK;
+void fit_free(struct fit *fit);
+DEFINE_FREEP(fit)
+
+/* Only opens the files; every verdict is MATCH_MISMATCH. For who needs inodes and no digests. */
+int fit_open(int root_fd, const struct manifest *manifest, struct fit **ret, struct error *reterr)
+	MUST_CHECK;

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "agent/packages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <openssl/evp.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hex.h"
+
+#define STATUS_PATH "var/lib/dpkg/status"
+#define INFO_PATH "var/lib/dpkg/info"
+#define MD5_BYTES 16
+#define MD5SUMS_MAX_BYTES (16U << 20)
+#define CHUNK_BYTES 65536
+
+/* One paragraph of the status file; borrowed text, ended by NUL. */
+struct paragraph {
+	const char *package, *version, *status, *architecture;
+};
+
+void packages_free(struct packages *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < p->n_facts; i++) {
+		free((char *)(uintptr_t)p->facts[i].name);
+		free((char *)(uintptr_t)p->facts[i].version);
+	}
+	free(p->facts);
+	free(p);
+}
+
+static const char *field(char *line, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (strncmp(line, name, len) != 0 || line[len] != ':')
+		return NULL;
+	line += len + 1;
+	return line + strspn(line, " \t");
+}
+
+static void take_field(struct paragraph *p, char *line)
+{
+	const char *value;
+
+	if ((value = field(line, "Package")))
+		p->package = value;
+	else if ((value = field(line, "Version")))
+		p->version = value;
+	else if ((value = field(line, "Status")))
+		p->status = value;
+	else if ((value = field(line, "Architecture")))
+		p->architecture = value;
+}
+
+/* The next paragraph of text at *at, which is cut into lines; false at the end. */
+static bool next_paragraph(char **at, struct paragraph *ret)
+{
+	*ret = (struct paragraph){0};
+	while (**at == '\n')
+		++*at;
+	if (**at == '\0')
+		return false;
+	while (**at && **at != '\n') {
+		char *line = *at, *end = strchr(line, '\n');
+
+		*at = end ? end + 1 : line + strlen(line);
+		if (end)
+			*end = '\0';
+		take_field(ret, line);
+	}
+	return true;
+}
+
+static bool is_installed(const struct paragraph *p)
+{
+	return p->package && p->version && p->status &&
+	       strcmp(p->status, "install ok installed") == 0;
+}
+
+/* The whole file as text with a final NUL; -ENOENT where there is no database. */
+static int read_text(int root_fd, const char *path, size_t max, char **ret)
+{
+	AUTO_DONE(buffer) struct buffer text = buffer_of(max + 1);
+	AUTO_CLOSE int fd = -EBADF;
+	int r;
+
+	fd = file_open_in_root(root_fd, path, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	r = file_read_fd(fd, max, &text);
+	if (r < 0)
+		return r;
+	buffer_put_u8(&text, 0);
+	if (text.err)
+		return text.err;
+	*ret = (char *)buffer_take(&text, NULL);
+	return 0;
+}
+
+int packages_architecture(int root_fd, char **ret)
+{
+	AUTO_FREE char *text = NULL;
+	struct paragraph p;
+	char *at;
+	int r;
+
+	r = read_text(root_fd, STATUS_PATH, PACKAGES_STATUS_MAX_BYTES, &text);
+	if (r < 0)
+		return r;
+	at = text;
+	while (next_paragraph(&at, &p))
+		if (is_installed(&p) && strcmp(p.package, "dpkg") == 0 && p.architecture)
+			return (*ret = strdup(p.architecture)) ? 0 : -ENOMEM;
+	return -ENOENT;
+}
+
+static int md5_of(int fd, uint8_t out[static MD5_BYTES])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	uint8_t chunk[CHUNK_BYTES];
+	off_t at = 0;
+	ssize_t n = -1;
+	bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_md5(), NULL) == 1;
+
+	while (ok && (n = pread(fd, chunk, sizeof chunk, at)) > 0) {
+		ok = EVP_DigestUpdate(ctx, chunk, (size_t)n) == 1;
+		at += n;
+	}
+	ok = ok && n == 0 && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+	EVP_MD_CTX_free(ctx);
+	return ok ? 0 : -EIO;
+}
+
+/* "usr/lib/x" in a database written before /usr was merged may stand as "lib/x". */
+static bool is_same_path(const char *listed, const char *path)
+{
+	return strcmp(listed, path) == 0 ||
+	       (strncmp(path, "usr/", 4) == 0 && strcmp(listed, path + 4) == 0);
+}
+
+/* The MD5 that the list gives for path, as hex inside the text; NULL if it does not list it. */
+static const char *listed_md5(const char *list, const char *path)
+{
+	const size_t hex_len = 2 * (size_t)MD5_BYTES;
+
+	while (*list) {
+		const char *end = strchrnul(list, '\n');
+		char name[1100];
+		size_t len = (size_t)(end - list);
+
+		if (len > hex_len + 2 && len - hex_len - 2 < sizeof name && list[hex_len] == ' ') {
+			memcpy(name, list + hex_len + 2, len - hex_len - 2);
+			name[len - hex_len - 2] = '\0';
+			if (is_same_path(name, path))
+				return list;
+		}
+		list = *end ? end + 1 : end;
+	}
+	return NULL;
+}
+
+static int read_md5sums(int root_fd, const struct paragraph *p, char **ret)
+{
+	char path[1024];
+	int r;
+
+	/* packages that may be installed for several architectures carry it in the file's name */
+	(void)snprintf(path, sizeof path, INFO_PATH "/%s:%s.md5sums", p->package,
+		p->architecture ? p->architecture : "");
+	r = read_text(root_fd, path, MD5SUMS_MAX_BYTES, ret);
+	if (r != -ENOENT)
+		return r;
+	(void)snprintf(path, sizeof path, INFO_PATH "/%s.md5sums", p->package);
+	return read_text(root_fd, path, MD5SUMS_MAX_BYTES, ret);
+}
+
+/*
+ * Whether those of the component's files that this package lists are its own, byte for byte, and
+ * it lists at least one.
+ */
+static bool are_files_intact(int root_fd, const struct paragraph *p,
+	const struct component *component, const int *files)
+{
+	AUTO_FREE char *list = NULL;
+	size_t n = 0;
+
+	if (read_md5sums(root_fd, p, &list) < 0)
+		return false;
+	for (size_t i = 0; i < component->n_files; i++) {
+		const char *hex = listed_md5(list, component->files[i].path);
+		uint8_t found[MD5_BYTES];
+		char found_hex[2 * MD5_BYTES + 1];
+
+		if (!hex)
+			continue;
+		n++;
+		if (files[i] < 0 || md5_of(files[i], found) < 0)
+			return false;
+		hex_format(found, sizeof found, found_hex);
+		if (strncmp(hex, found_hex, sizeof found_hex - 1) != 0)
+			return false;
+	}
+	return n > 0;
+}
+
+static bool is_named(const struct component *component, const char *package)
+{
+	for (size_t i = 0; i < component->n_packages; i++)
+		if (strcmp(component->packages[i].name, package) == 0)
+			return true;
+	return false;
+}
+
+static int add_fact(struct packages *ps, const struct paragraph *p, bool files_intact)
+{
+	struct package_fact *facts =
+		reallocarray(ps->facts, ps->n_facts + 1, sizeof *ps->facts);
+	struct package_fact *fact;
+
+	if (!facts)
+		return -ENOMEM;
+	ps->facts = facts;
+	fact = &facts[ps->n_facts];
+	*fact = (struct package_fact){.name = strdup(p->package),
+		.version = strdup(p->version),
+		.files_intact = files_intact};
+	ps->n_facts++;
+	return fact->name && fact->version ? 0 : -ENOMEM;
+}
+
+int packages_read(int root_fd, const struct component *component, const int *files,
+	struct packages **ret)
+{
+	AUTO(packages) struct packages *ps = calloc(1, sizeof *ps);
+	AUTO_FREE char *text = NULL;
+	struct paragraph p;
+	char *at;
+	int r;
+
+	if (!ps)
+		return -ENOMEM;
+	r = read_text(root_fd, STATUS_PATH, PACKAGES_STATUS_MAX_BYTES, &text);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	at = text;
+	while (text && next_paragraph(&at, &p)) {
+		if (!is_installed(&p) || !is_named(component, p.package))
+			continue;
+		r = add_fact(ps, &p, are_files_intact(root_fd, &p, component, files));
+		if (r < 0)
+			return r;
+	}
+	*ret = take_ptr(ps);
+	return 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * What dpkg's database says about the packages of a component: installed versions, and whether the
+ * component's files still are those packages' own. The database is a hint for people and for
+ * "superseded"; whether a component fits is decided by digests alone.
+ */
+#include <stddef.h>
+
+#include "base/cleanup.h"
+#include "base/compiler.h"
+#include "improvement/match.h"
+
+#define PACKAGES_STATUS_MAX_BYTES (64U << 20)
+
+struct packages {
+	struct package_fact *facts; /* text owned by this struct */
+	size_t n_facts;
+};
+
+/*
+ * The installed packages that the component names. Where there is no dpkg database, none.
+ *
+ * @files  n_files descriptors of the component's base files, -EBADF where one is missing
+ */
+int packages_read(int root_fd, const struct component *component, const int *files,
+	struct packages **ret) MUST_CHECK;
+void packages_free(struct packages *p);
+DEFINE_FREEP(packages)
+
+/* The architecture of the installed dpkg: "amd64". -ENOENT where there is no database. */
+int packages_architecture(int root_fd, char **ret) MUST_CHECK;

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "agent/policy.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "improvement/base_id.h"
+
+static struct decision decide(enum decision_action action, const struct index_entry *entry,
+	const char *id, const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+static struct decision decide(enum decision_action action, const struct index_entry *entry,
+	const char *id, const char *fmt, ...)
+{
+	struct decision d = {.action = action, .entry = entry, .id = id};
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(d.reason, sizeof d.reason, fmt, args);
+	va_end(args);
+	return d;
+}
+
+static struct decision refused(int code, struct decision d)
+{
+	d.code = code;
+	return d;
+}
+
+static bool is_denied(const struct decision_facts *facts, const char *letter)
+{
+	for (size_t i = 0; i < facts->n_denied; i++)
+		if (strcmp(facts->denied[i], letter) == 0)
+			return true;
+	return false;
+}
+
+static bool is_installed(const struct decision_facts *facts, const struct index_entry *entry)
+{
+	return facts->installed && strcmp(facts->installed, entry->letter) == 0;
+}
+
+bool policy_is_below_minimum(const struct index *index, const char *letter)
+{
+	if (!index->minimum)
+		return false;
+	return !letter || letter_compare(letter, index->minimum) < 0;
+}
+
+static struct decision decide_asked(const struct decision_facts *facts)
+{
+	const struct index *index = facts->index;
+	const struct index_entry *entry =
+		facts->asked ? index_find(index, facts->asked) : index_current(index);
+
+	if (!entry && !facts->asked)
+		return decide(DECISION_NOTHING, NULL, "none-published",
+			"no improvement is published for %s", index->name);
+	if (!entry)
+		return refused(-BSI_E_MISSING,
+			decide(DECISION_REFUSE, NULL, "unknown-letter",
+				"%s (%s) is not published; 'bsi check' shows what is", index->name,
+				facts->asked));
+	if (entry->withdrawn != WITHDRAW_NONE)
+		return refused(-BSI_E_WITHDRAWN,
+			decide(DECISION_REFUSE, entry, "withdrawn",
+				"%s (%s) was withdrawn by the publisher: %s", index->name,
+				entry->letter, entry->reason));
+	if (policy_is_below_minimum(index, entry->letter))
+		return refused(-BSI_E_HELD,
+			decide(DECISION_REFUSE, entry, "below-minimum",
+				"%s (%s) is below the publisher's minimum (%s)", index->name,
+				entry->letter, index->minimum));
+	/* naming the letter is the owner's word that it may come again */
+	if (!facts->asked && is_denied(facts, entry->letter))
+		return refused(-BSI_E_DENIED,
+			decide(DECISION_REFUSE, entry, "denied",
+				"%s (%s) was taken off on this device; 'bsi install %s' takes it again",
+				index->name, entry->letter, entry->letter));
+	if (is_installed(facts, entry))
+		return decide(DECISION_NOTHING, entry, "up-to-date", "%s (%s) is installed",
+			index->name, entry->letter);
+	return decide(DECISION_INSTALL, entry, "asked", "asked for");
+}
+
+/* The installed letter was taken back with action "remove": better one if there is, else the base. */
+static struct decision decide_removal(const struct decision_facts *facts,
+	const struct index_entry *withdrawn)
+{
+	const struct index_entry *current = index_current(facts->index);
+
+	if (current && current->build > withdrawn->build && facts->is_automatic &&
+		!is_denied(facts, current->letter))
+		return decide(DECISION_INSTALL, current, "replaces-withdrawn",
+			"(%s) was withdrawn by the publisher (%s); (%s) replaces it",
+			withdrawn->letter, withdrawn->reason, current->letter);
+	return decide(DECISION_REMOVE, withdrawn, "withdrawn",
+		"(%s) was withdrawn by the publisher: %s", withdrawn->letter, withdrawn->reason);
+}
+
+static struct decision decide_by_itself(const struct decision_facts *facts)
+{
+	const struct index *index = facts->index;
+	const struct index_entry *current = index_current(index);
+	const struct index_entry *installed =
+		facts->installed ? index_find(index, facts->installed) : NULL;
+
+	if (!current)
+		return decide(DECISION_NOTHING, NULL, "none-published",
+			"no improvement is published for %s", index->name);
+	if (is_installed(facts, current))
+		return decide(DECISION_NOTHING, current, "up-to-date", "%s (%s) is installed",
+			index->name, current->letter);
+	/* a withdrawal that only stops new installs leaves the higher letter where it is */
+	if (installed && installed->build > current->build)
+		return decide(DECISION_NOTHING, installed, "newer-installed",
+			"(%s) is installed; the publisher offers (%s) to new devices",
+			installed->letter, current->letter);
+	if (is_denied(facts, current->letter))
+		return decide(DECISION_HOLD, current, "denied",
+			"(%s) was taken off on this device; 'bsi install %s' takes it again",
+			current->letter, current->letter);
+	if (!facts->is_automatic)
+		return decide(DECISION_HOLD, current, "automatic-off",
+			"automatic installation is off; 'bsi install' takes it");
+	return decide(DECISION_INSTALL, current, "available", "(%s) is available",
+		current->letter);
+}
+
+struct decision policy_decide(const struct decision_facts *facts)
+{
+	const struct index_entry *installed =
+		facts->installed ? index_find(facts->index, facts->installed) : NULL;
+
+	if (facts->is_asked)
+		return decide_asked(facts);
+	if (installed && installed->withdrawn == WITHDRAW_REMOVE)
+		return decide_removal(facts, installed);
+	return decide_by_itself(facts);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * What to do about what is published: a pure function of facts. It reads no clock, file or
+ * setting; the reason that it gives is what the status shows.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "improvement/index.h"
+
+enum decision_action {
+	DECISION_NOTHING, /* all is as it should be */
+	DECISION_INSTALL, /* take decision.entry */
+	DECISION_REMOVE,  /* go back to the base */
+	DECISION_HOLD,    /* available, and not taken now */
+	DECISION_REFUSE,  /* was asked for, and cannot be had: decision.code says why */
+};
+
+struct decision_facts {
+	const struct index *index;          /* verified, never NULL */
+	const char *installed;              /* letter attached or to be attached; NULL for the base */
+	const char *const *denied;          /* letters that are not taken by themselves here */
+	size_t n_denied;
+	bool is_automatic;                  /* the owner lets improvements come by themselves */
+	bool is_asked;                      /* a person asks for it now */
+	const char *asked;                  /* the letter asked for; NULL for the current one */
+};
+
+struct decision {
+	enum decision_action action;
+	int code;                           /* -BSI_E_* for DECISION_REFUSE, else 0 */
+	const struct index_entry *entry;    /* of facts.index; set for INSTALL and HOLD */
+	const char *id;                     /* stable word: "up-to-date", "withdrawn" ... */
+	char reason[512];                   /* for a person */
+};
+
+struct decision policy_decide(const struct decision_facts *facts);
+
+/* Whether going to the base (letter NULL) or to a lower letter is below the index's minimum. */
+bool policy_is_below_minimum(const struct index *index, const char *letter);
