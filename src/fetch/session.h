@@ -82,7 +82,7 @@ struct fetch_result {
 };
 
 /*
- * Bring one file. On success out_fd holds result.bytes bytes and is no longer than that (as long as
+ * Bring one file. ret may be NULL. On success out_fd holds result.bytes bytes and is no longer than that (as long as
  * exact_bytes where given). *ret is filled on failure as well, so that what was paid for can be
  * counted, and resumed from a multiple of FETCH_RANGE_BYTES at or below ret->bytes.
  *
