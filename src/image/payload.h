@@ -23,8 +23,18 @@
 #define PAYLOAD_LEVEL 18
 #define PAYLOAD_LEVEL_MAX 19
 
-/* What a decoder of this payload needs, in bytes: the manifest's memory_bytes. */
+/* In front of the recipe: magic, version, the recipe's bytes, the contents' bytes. */
+#define PAYLOAD_MAGIC "bsi-full"
+#define PAYLOAD_MAGIC_BYTES 8U
+#define PAYLOAD_HEAD_BYTES 24U
+
+/*
+ * What a decoder of this payload needs, in bytes: the manifest's memory_bytes. The recipe is one
+ * that image_recipe_check() accepts.
+ */
 uint64_t payload_memory_bytes(const struct image_recipe *recipe);
+/* The same from what a payload says of itself; the decoder's own sum. */
+uint64_t payload_memory_of(uint64_t window_bytes, uint64_t recipe_bytes, uint64_t n_extents);
 
 struct payload_encoder;
 

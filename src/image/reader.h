@@ -19,7 +19,8 @@ struct image_reader;
 
 /*
  * data_bytes: the size of the EROFS part (the seal's tree_offset). Reads the superblock and all
- * inodes, directories, symlinks and xattrs; no file content.
+ * inodes, directories, symlinks and xattrs; no file content. The source struct is copied, its ctx
+ * is borrowed for the life of the reader.
  *
  * Returns 0, -BSI_E_FORMAT, -BSI_E_LIMIT, -BSI_E_PATH (a name that is no name), -ENOMEM, or what
  * the source returns.
@@ -44,6 +45,7 @@ const struct image_entry *image_reader_find(const struct image_reader *r, const 
 
 /*
  * Whether the image's metadata is byte for byte what image_recipe_plan() makes of these entries,
- * so that nothing hides between them: 0 or -BSI_E_FORMAT.
+ * and every file's last block is filled up with zeros, so that nothing hides between them: 0,
+ * -BSI_E_FORMAT, or what the source returns.
  */
 int image_reader_check_canonical(const struct image_reader *r, struct error *reterr) MUST_CHECK;
