@@ -27,7 +27,7 @@ static int begin_body(struct exchange *x)
 	if (x->kind != ANSWER_WHOLE)
 		return 0;
 	x->position = 0;
-	if (q->offset && ftruncate(x->request->out_fd, 0) < 0)
+	if (x->request->offset && ftruncate(x->request->out_fd, 0) < 0)
 		return error_set(x->reterr, -errno, "%s: cannot be written here: %s", q->url_shown,
 				 error_text(-errno));
 	return 0;

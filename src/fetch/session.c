@@ -202,7 +202,7 @@ static void count(struct fetch_session *s, const struct exchange *x, const struc
 	(void)curl_easy_getinfo(s->easy, CURLINFO_REQUEST_SIZE, &sent);
 	(void)curl_easy_getinfo(s->easy, CURLINFO_NUM_CONNECTS, &connects);
 	wire_count(&s->wire);
-	ret->n_requests++;
+	ret->n_requests += sent > 0;
 	ret->n_connects += (unsigned)connects;
 	ret->sent_bytes += (uint64_t)sent;
 	ret->received_bytes += x->received_bytes;
@@ -210,8 +210,7 @@ static void count(struct fetch_session *s, const struct exchange *x, const struc
 	ret->wire_received_bytes += s->wire.received_bytes - before->received_bytes;
 	ret->http_status = x->answer.status;
 	ret->bytes = x->position;
-	if (x->kind == ANSWER_WHOLE && x->question.offset)
-		ret->restarted = true;
+	ret->restarted = x->kind == ANSWER_WHOLE && x->request->offset;
 }
 
 static int ask(struct fetch_session *s, struct exchange *x, int64_t deadline_s,
@@ -226,6 +225,11 @@ static int ask(struct fetch_session *s, struct exchange *x, int64_t deadline_s,
 				 x->question.url_shown);
 	r = exchange_run(x, s->easy, (long)left_s);
 	count(s, x, &before, ret);
+	/* libcurl refuses to hold one line that is longer than 100 KiB in these words. */
+	if (r == -ENOMEM && !x->header_complete &&
+	    s->wire.received_bytes - before.received_bytes > FETCH_HEADER_MAX_BYTES)
+		return error_set(x->reterr, -BSI_E_TRANSFER, "%s: the server sends a header field without end",
+				 x->question.url_shown);
 	return r;
 }
 
@@ -258,7 +262,7 @@ static int get_http(struct fetch_session *s, const struct fetch_request *request
 			.url = url,
 			.question = {shown.text, offset, request->max_bytes, request->exact_bytes,
 				     request->flags & FETCH_REFUSE_HTML},
-			.position = offset,
+			.position = request->offset,
 			.reterr = reterr,
 		};
 		char *next;
@@ -269,11 +273,7 @@ static int get_http(struct fetch_session *s, const struct fetch_request *request
 		if (x.kind == ANSWER_BODY || x.kind == ANSWER_WHOLE)
 			return 0;
 		if (x.kind == ANSWER_RESTART) {
-			r = cut(request, 0, reterr);
-			if (r < 0)
-				return r;
 			offset = 0;
-			ret->restarted = true;
 			continue;
 		}
 		if (x.kind != ANSWER_REDIRECT)

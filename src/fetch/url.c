@@ -106,7 +106,7 @@ struct fetch_url_shown fetch_url_shown(const char *url)
 			c = user_end - 1;
 		} else if (*c == '?') {
 			(void)snprintf(piece, sizeof piece, "?");
-		} else if (*c < 0x20 || *c >= 0x7f) {
+		} else if (*c <= 0x20 || *c >= 0x7f) {
 			(void)snprintf(piece, sizeof piece, "%%%02X", (unsigned)(uint8_t)*c);
 		}
 		if (n + strlen(piece) + 4 > sizeof shown.text || *c == '?') {

@@ -47,8 +47,8 @@ int fetch_url_redirect(const char *url, const char *location, char **ret, struct
 int fetch_url_local_path(const char *url, char **ret, struct error *reterr) MUST_CHECK;
 
 /*
- * An address fit for a message: user, password and query are replaced by "...", bytes that are not
- * printable ASCII by %XX, and what exceeds the room is cut. Takes any text.
+ * An address fit for a message: user, password and query are replaced by "...", spaces and bytes
+ * that are not printable ASCII by %XX, and what exceeds the room is cut. Takes any text.
  */
 #define FETCH_URL_SHOWN_BYTES 320
 struct fetch_url_shown {

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * What crosses the wire, as the kernel counts it: TCP payload in both directions, TLS and framing
- * included. libcurl's own figures stop above TLS.
+ * included, and a FIN as one byte. libcurl's own figures stop above TLS.
  */
 #include <stdint.h>
 
