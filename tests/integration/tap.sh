@@ -85,6 +85,7 @@ unlike() {
 	if [[ ! $1 =~ $2 ]]; then ok "$3"; else not_ok "$3" "got:     $1"$'\n'"matched: $2"; fi
 }
 
+# shellcheck disable=SC2034  # for the scripts
 run() {
 	run_status=0
 	"$@" >"$tap_dir/.run.out" 2>"$tap_dir/.run.err" </dev/null || run_status=$?
@@ -93,21 +94,17 @@ run() {
 }
 
 pass() {
-	local name=$1
+	local name=$1 status=0 log
 	shift
-	run "$@"
-	if ((run_status == 0)); then
-		ok "$name"
-	else
-		not_ok "$name" "status $run_status: $*"$'\n'"$run_out"$'\n'"$run_err"
-	fi
+	log=$("$@" 2>&1 </dev/null) || status=$?
+	if ((status == 0)); then ok "$name"; else not_ok "$name" "status $status: $*"$'\n'"$log"; fi
 }
 
 fail() {
-	local name=$1
+	local name=$1 status=0 log
 	shift
-	run "$@"
-	if ((run_status != 0)); then ok "$name"; else not_ok "$name" "succeeded: $*"$'\n'"$run_out"; fi
+	log=$("$@" 2>&1 </dev/null) || status=$?
+	if ((status != 0)); then ok "$name"; else not_ok "$name" "succeeded: $*"$'\n'"$log"; fi
 }
 
 skip() {
