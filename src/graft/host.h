@@ -7,6 +7,8 @@
  *
  * Needs CAP_SYS_ADMIN and a /proc of the caller's process namespace. Design: docs/design-graft.md.
  */
+#include <stddef.h>
+
 #include "base/compiler.h"
 #include "base/error.h"
 
@@ -19,3 +21,22 @@ struct graft_host {
 	const char *root; /* "/", or a directory inside that namespace below which everything lies */
 	enum graft_host_flags flags;
 };
+
+/*
+ * Run work in a child that has one thread and stands in the host's namespace, and wait for it.
+ *
+ * @ctx  read by work; what the child changes in it is lost
+ * @out  out_len bytes that work fills; they come back to the caller in any case (may be NULL)
+ *
+ * The child blocks signals and dies with its caller. Returns what work returned with its words,
+ * or an -errno of reaching the host; -EINTR if the child was killed.
+ */
+int graft_host_run(const struct graft_host *host,
+	int (*work)(const struct graft_host *host, const void *ctx, void *out, struct error *reterr),
+	const void *ctx, void *out, size_t out_len, struct error *reterr) MUST_CHECK;
+
+/*
+ * In such a child, or in another namespace of the same tree: open root, and say where it is with
+ * all symlinks resolved ("" for "/", so that path + "/usr/x" is right). -errno or a descriptor.
+ */
+int graft_host_open_root(const struct graft_host *host, char *ret_path, size_t path_len) MUST_CHECK;

@@ -18,8 +18,10 @@ struct graft_mount {
 	char *component;
 	struct digest digest; /* of the image */
 	char *path;           /* of the base file that it lies over, below host root: "usr/lib/x" */
+	int id, parent_id;    /* of the mount and of the mount below it, in this reading */
 	dev_t dev;            /* of the image's superblock; what /proc/PID/maps shows */
 	bool visible;         /* nothing lies over it */
+	bool over_ours;       /* the mount below it is ours too: an older one */
 	bool parent_shared;   /* the mount below it is shared: other namespaces follow */
 };
 
@@ -34,6 +36,11 @@ struct graft_state {
  * The caller owns *ret. Returns 0 or -errno.
  */
 int graft_state_read(const struct graft_host *host, struct graft_state **ret, struct error *reterr)
+	MUST_CHECK;
+
+/* The same from a table already read; root as graft_host_open_root() gives it. 0 or -ENOMEM. */
+struct mount_table;
+int graft_state_of(const struct mount_table *table, const char *root, struct graft_state **ret)
 	MUST_CHECK;
 void graft_state_free(struct graft_state *state);
 DEFINE_FREEP(graft_state)

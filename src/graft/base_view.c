@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "graft/base_view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "graft/mount_table.h"
+
+/* Each round takes the topmost mounts off; a stack deeper than this is not of our making. */
+#define UNCOVER_ROUNDS_MAX 64
+
+static int uncover_once(size_t *ret_n_uncovered)
+{
+	AUTO(mount_table) struct mount_table *table = NULL;
+	size_t n_uncovered = 0, component_len;
+	int r;
+
+	r = mount_table_load("/proc/self/mountinfo", &table);
+	if (r < 0)
+		return r;
+
+	/* Users before their providers: the reverse of the order in which they were attached. */
+	for (size_t i = table->n_rows; i-- > 0;) {
+		const struct mount_row *row = &table->rows[i];
+
+		if (!mount_row_component(row, &component_len) || mount_table_over(table, row))
+			continue;
+		if (umount2(row->point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+			n_uncovered++;
+		else if (errno != EINVAL && errno != ENOENT) /* gone already: its base was replaced */
+			return -errno;
+	}
+	*ret_n_uncovered = n_uncovered;
+	return 0;
+}
+
+int base_view_uncover(void)
+{
+	for (int i = 0; i < UNCOVER_ROUNDS_MAX; i++) {
+		size_t n_uncovered = 0;
+		int r = uncover_once(&n_uncovered);
+
+		if (r < 0)
+			return r;
+		if (n_uncovered == 0)
+			return 0;
+	}
+	return -ELOOP;
+}
+
+int base_view_enter(enum base_view_flags flags, int *ret_host_ns_fd)
+{
+	unsigned long propagation = flags & BASE_VIEW_SLAVE ? MS_SLAVE : MS_PRIVATE;
+	AUTO_CLOSE int host_fd = -EBADF;
+	int r;
+
+	host_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (host_fd < 0)
+		return -errno;
+	if (unshare(CLONE_NEWNS) < 0)
+		return -errno;
+	if (mount(NULL, "/", NULL, MS_REC | propagation, NULL) < 0)
+		return -errno;
+
+	r = base_view_uncover();
+	if (r < 0)
+		return r;
+	if (ret_host_ns_fd)
+		*ret_host_ns_fd = take_fd(&host_fd);
+	return 0;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "graft/dpkg_lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define LOCK_PATH "var/lib/dpkg/lock-frontend"
+#define ANCESTORS_MAX 256
+
+/* Parent of a process: the second field after the name, which may hold blanks and brackets. */
+static pid_t parent_of(pid_t pid)
+{
+	char path[64], text[512];
+	AUTO_CLOSE int fd = -EBADF;
+	const char *after_name;
+	ssize_t n;
+	int parent;
+
+	(void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	after_name = strrchr(text, ')');
+	if (!after_name || sscanf(after_name, ") %*c %d", &parent) != 1)
+		return 0;
+	return parent;
+}
+
+static bool is_ancestor(pid_t pid)
+{
+	pid_t at = getppid();
+
+	for (int i = 0; i < ANCESTORS_MAX && at > 0; i++) {
+		if (at == pid)
+			return true;
+		at = parent_of(at);
+	}
+	return false;
+}
+
+static struct flock whole_file(void)
+{
+	return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
+}
+
+int graft_lock_dpkg(const struct graft_host *host, int *ret_fd, struct error *reterr)
+{
+	AUTO_CLOSE int fd = -EBADF;
+	struct flock lock = whole_file();
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof path, "%s/" LOCK_PATH, host->root) >= (int)sizeof path)
+		return error_set(reterr, -ENAMETOOLONG, "%s is too long", host->root);
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+		*ret_fd = -EBADF;
+		return 0;
+	}
+	if (fd < 0)
+		return error_set(reterr, -errno, "%s: %s", path, error_text(-errno));
+
+	if (fcntl(fd, F_SETLK, &lock) == 0) {
+		*ret_fd = take_fd(&fd);
+		return 0;
+	}
+	if (errno != EACCES && errno != EAGAIN)
+		return error_set(reterr, -errno, "%s: %s", path, error_text(-errno));
+
+	lock = whole_file();
+	if (fcntl(fd, F_GETLK, &lock) < 0)
+		return error_set(reterr, -errno, "%s: %s", path, error_text(-errno));
+	if (getenv("DPKG_FRONTEND_LOCKED") && lock.l_type != F_UNLCK && is_ancestor(lock.l_pid)) {
+		*ret_fd = -EBADF;
+		return 0;
+	}
+	return error_set(reterr, -BSI_E_BUSY, "held: package manager at work (process %d)",
+		(int)lock.l_pid);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "graft/mount_table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TABLE_MAX_BYTES (256U << 20) /* fs.mount-max is 100,000 by default; a row is below 4 KiB mostly */
+#define CHUNK_BYTES (64U << 10)
+
+/* A decimal number that ends at the byte stop; NULL if there is none. */
+static char *take_number(char *at, char stop, unsigned *ret)
+{
+	unsigned long value = 0;
+	char *first = at;
+
+	for (; *at >= '0' && *at <= '9'; at++) {
+		value = value * 10 + (unsigned long)(*at - '0');
+		if (value > INT_MAX)
+			return NULL;
+	}
+	if (at == first || *at != stop)
+		return NULL;
+	*ret = (unsigned)value;
+	return at + 1;
+}
+
+/* The next field: up to one blank, which becomes its end. An empty source is a field too. */
+static char *take_field(char **at)
+{
+	char *field = *at, *end;
+
+	if (!field)
+		return NULL;
+	end = strchr(field, ' ');
+	if (end)
+		*end = '\0';
+	*at = end ? end + 1 : NULL;
+	return field;
+}
+
+/* The kernel writes blank, tab, newline, backslash and '#' as \ooo. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from;) {
+		if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' &&
+			from[2] <= '7' && from[3] >= '0' && from[3] <= '7') {
+			*to++ = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 |
+				(from[3] - '0'));
+			from += 4;
+		} else {
+			*to++ = *from++;
+		}
+	}
+	*to = '\0';
+}
+
+/* id parent major:minor root point options [tag...] - type source super-options */
+static bool parse_row(char *line, struct mount_row *ret)
+{
+	struct mount_row row = {0};
+	char *at = line, *field, *root, *point, *type, *source;
+	unsigned id, parent;
+
+	at = take_number(at, ' ', &id);
+	if (at)
+		at = take_number(at, ' ', &parent);
+	if (at)
+		at = take_number(at, ':', &row.major);
+	if (at)
+		at = take_number(at, ' ', &row.minor);
+	if (!at)
+		return false;
+
+	root = take_field(&at);
+	point = take_field(&at);
+	if (!root || !point || !take_field(&at))
+		return false;
+	while ((field = take_field(&at)) && strcmp(field, "-") != 0)
+		if (strncmp(field, "shared:", 7) == 0)
+			row.shared = true;
+	type = take_field(&at);
+	source = take_field(&at);
+	if (!type || !source || !at)
+		return false;
+
+	row.id = (int)id;
+	row.parent = (int)parent;
+	unescape(root);
+	unescape(point);
+	unescape(source);
+	row.root = root;
+	row.point = point;
+	row.type = type;
+	row.source = source;
+	*ret = row;
+	return true;
+}
+
+/* Takes text, which has room for a final NUL at len, over in any case. */
+static int parse_own(char *text, size_t len, struct mount_table **ret)
+{
+	AUTO_FREE char *owned = text;
+	AUTO(mount_table) struct mount_table *table = NULL;
+	size_t n_lines = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '\0')
+			text[i] = '?';
+		n_lines += text[i] == '\n';
+	}
+	text[len] = '\0';
+
+	table = calloc(1, sizeof *table);
+	if (!table)
+		return -ENOMEM;
+	table->rows = calloc(n_lines ? n_lines : 1, sizeof *table->rows);
+	if (!table->rows)
+		return -ENOMEM;
+	table->text = take_ptr(owned);
+
+	for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
+		*end = '\0';
+		if (parse_row(line, &table->rows[table->n_rows]))
+			table->n_rows++;
+	}
+	*ret = take_ptr(table);
+	return 0;
+}
+
+int mount_table_parse(const char *text, size_t len, struct mount_table **ret)
+{
+	char *copy;
+
+	if (len > TABLE_MAX_BYTES)
+		return -ENOMEM;
+	copy = malloc(len + 1);
+	if (!copy)
+		return -ENOMEM;
+	if (len > 0)
+		memcpy(copy, text, len);
+	return parse_own(copy, len, ret);
+}
+
+int mount_table_load(const char *path, struct mount_table **ret)
+{
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	AUTO_FREE char *text = NULL;
+	size_t len = 0, allocated = 0;
+
+	if (fd < 0)
+		return -errno;
+	for (;;) {
+		ssize_t n;
+
+		if (allocated - len < CHUNK_BYTES / 2) {
+			size_t more = allocated + allocated / 2 + CHUNK_BYTES;
+			char *grown = more > TABLE_MAX_BYTES ? NULL : realloc(text, more);
+
+			if (!grown)
+				return -ENOMEM;
+			text = grown;
+			allocated = more;
+		}
+		n = read(fd, text + len, allocated - len - 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return parse_own(take_ptr(text), len, ret);
+		len += (size_t)n;
+	}
+}
+
+void mount_table_free(struct mount_table *table)
+{
+	if (!table)
+		return;
+	free(table->rows);
+	free(table->text);
+	free(table);
+}
+
+static bool is_component_byte(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '+' || c == '-';
+}
+
+static bool is_digest(const char *text)
+{
+	for (size_t i = 0; i < MOUNT_DIGEST_HEX_LEN; i++)
+		if (!((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f')))
+			return false;
+	return text[MOUNT_DIGEST_HEX_LEN] == '\0';
+}
+
+const char *mount_row_component(const struct mount_row *row, size_t *ret_component_len)
+{
+	const size_t prefix_len = sizeof MOUNT_SOURCE_PREFIX - 1;
+	const char *name = row->source + prefix_len;
+	size_t len;
+
+	if (strcmp(row->type, "erofs") != 0 ||
+		strncmp(row->source, MOUNT_SOURCE_PREFIX, prefix_len) != 0)
+		return NULL;
+	len = strlen(name);
+	if (len < 1 + 1 + MOUNT_DIGEST_HEX_LEN)
+		return NULL;
+	len -= MOUNT_DIGEST_HEX_LEN + 1;
+	if (name[len] != '-' || !is_digest(name + len + 1))
+		return NULL;
+	for (size_t i = 0; i < len; i++)
+		if (!is_component_byte(name[i]))
+			return NULL;
+	*ret_component_len = len;
+	return name;
+}
+
+const struct mount_row *mount_table_over(const struct mount_table *table,
+	const struct mount_row *row)
+{
+	for (size_t i = 0; i < table->n_rows; i++)
+		if (table->rows[i].parent == row->id && &table->rows[i] != row &&
+			strcmp(table->rows[i].point, row->point) == 0)
+			return &table->rows[i];
+	return NULL;
+}
+
+const struct mount_row *mount_table_find(const struct mount_table *table, int id)
+{
+	for (size_t i = 0; i < table->n_rows; i++)
+		if (table->rows[i].id == id)
+			return &table->rows[i];
+	return NULL;
+}

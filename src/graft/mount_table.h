@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * A namespace's mount table, as /proc/PID/mountinfo prints it (proc(5)), and the one rule by which
+ * mounts of ours are known in it. Needs libc alone: the base view is part of the static launcher.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/cleanup.h"
+#include "base/compiler.h"
+
+/* A mount of ours: type erofs, and this source followed by COMPONENT-DIGEST. */
+#define MOUNT_SOURCE_PREFIX "/run/bsi/image/"
+#define MOUNT_DIGEST_HEX_LEN 64
+
+struct mount_row {
+	int id, parent;
+	unsigned major, minor;    /* of the superblock, as /proc/PID/maps prints it */
+	const char *root;         /* path of the mount's root in its file system */
+	const char *point;        /* path of the mount point, as the reading process sees it */
+	const char *type, *source;
+	bool shared;
+};
+
+struct mount_table {
+	struct mount_row *rows;
+	size_t n_rows;
+	char *text; /* what the rows point into */
+};
+
+/*
+ * Rows of a mount table. A row that cannot be understood is left out: a strange mount of somebody
+ * else must not keep ours from being found. Text after the last newline is no row.
+ * Returns 0 or -ENOMEM; the caller owns *ret.
+ */
+int mount_table_parse(const char *text, size_t len, struct mount_table **ret) MUST_CHECK;
+
+/* Read and parse path ("/proc/self/mountinfo"). Returns 0 or -errno. */
+int mount_table_load(const char *path, struct mount_table **ret) MUST_CHECK;
+
+void mount_table_free(struct mount_table *table);
+DEFINE_FREEP(mount_table)
+
+/* Whether the row is ours; then its component is *ret_component_len bytes at the returned place,
+ * and the image's digest (64 hex digits) follows after one '-'. NULL otherwise. */
+const char *mount_row_component(const struct mount_row *row, size_t *ret_component_len);
+
+/* The row that lies directly on row's root, or NULL: what hides row. */
+const struct mount_row *mount_table_over(const struct mount_table *table,
+	const struct mount_row *row);
+
+/* The row with that id, or NULL. */
+const struct mount_row *mount_table_find(const struct mount_table *table, int id);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "graft/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "graft/mount_table.h"
+
+#define COPY_BYTES (64U << 10)
+
+/* The path below root of a mount point, or NULL if it is not there. */
+static const char *below_root(const char *point, const char *root)
+{
+	size_t root_len = strlen(root);
+
+	if (strncmp(point, root, root_len) != 0 || point[root_len] != '/' ||
+		point[root_len + 1] == '\0')
+		return NULL;
+	return point + root_len + 1;
+}
+
+static int fill_mount(const struct mount_table *table, const struct mount_row *row,
+	const char *path, const char *component, size_t component_len, struct graft_mount *ret)
+{
+	const struct mount_row *parent = mount_table_find(table, row->parent);
+	size_t ignored;
+	int r;
+
+	r = digest_parse(component + component_len + 1, &ret->digest);
+	if (r < 0)
+		return r;
+	ret->component = strndup(component, component_len);
+	ret->path = strdup(path);
+	if (!ret->component || !ret->path)
+		return -ENOMEM;
+	ret->id = row->id;
+	ret->parent_id = row->parent;
+	ret->dev = makedev(row->major, row->minor);
+	ret->visible = !mount_table_over(table, row);
+	ret->over_ours = parent && strcmp(parent->point, row->point) == 0 &&
+		mount_row_component(parent, &ignored);
+	ret->parent_shared = parent && parent->shared;
+	return 0;
+}
+
+int graft_state_of(const struct mount_table *table, const char *root, struct graft_state **ret)
+{
+	AUTO(graft_state) struct graft_state *state = calloc(1, sizeof *state);
+
+	if (!state)
+		return -ENOMEM;
+	state->mounts = calloc(table->n_rows ? table->n_rows : 1, sizeof *state->mounts);
+	if (!state->mounts)
+		return -ENOMEM;
+
+	for (size_t i = 0; i < table->n_rows; i++) {
+		const struct mount_row *row = &table->rows[i];
+		const char *path = below_root(row->point, root), *component;
+		size_t component_len;
+		int r;
+
+		component = path ? mount_row_component(row, &component_len) : NULL;
+		if (!component)
+			continue;
+		/* Counted first, so that what a failure leaves half filled is freed. */
+		r = fill_mount(table, row, path, component, component_len,
+			&state->mounts[state->n_mounts++]);
+		if (r < 0)
+			return r;
+	}
+	*ret = take_ptr(state);
+	return 0;
+}
+
+void graft_state_free(struct graft_state *state)
+{
+	if (!state)
+		return;
+	for (size_t i = 0; i < state->n_mounts; i++) {
+		free(state->mounts[i].component);
+		free(state->mounts[i].path);
+	}
+	free(state->mounts);
+	free(state);
+}
+
+/* In the host: its mount table into the caller's memory file, and where its root is. */
+static int copy_table(const struct graft_host *host, const void *ctx, void *out,
+	struct error *reterr)
+{
+	const int *copy_fd = ctx;
+	AUTO_CLOSE int root_fd = graft_host_open_root(host, out, PATH_MAX);
+	AUTO_CLOSE int fd = -EBADF;
+	AUTO_FREE char *chunk = malloc(COPY_BYTES);
+	ssize_t n;
+
+	if (root_fd < 0)
+		return error_set(reterr, root_fd, "%s: %s", host->root, error_text(root_fd));
+	fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || !chunk)
+		return error_set(reterr, fd < 0 ? -errno : -ENOMEM, "/proc/self/mountinfo: %s",
+			error_text(fd < 0 ? -errno : -ENOMEM));
+	while ((n = read(fd, chunk, COPY_BYTES)) != 0) {
+		int r = n < 0 ? -errno : file_write_all(*copy_fd, chunk, (size_t)n);
+
+		if (r < 0 && r != -EINTR)
+			return error_set(reterr, r, "/proc/self/mountinfo: %s", error_text(r));
+	}
+	return 0;
+}
+
+int graft_state_read(const struct graft_host *host, struct graft_state **ret, struct error *reterr)
+{
+	AUTO_CLOSE int fd = memfd_create("mountinfo", MFD_CLOEXEC);
+	AUTO(mount_table) struct mount_table *table = NULL;
+	char root[PATH_MAX] = "", link[64];
+	int r;
+
+	if (fd < 0)
+		return error_set(reterr, -errno, "memfd_create: %s", error_text(-errno));
+	r = graft_host_run(host, copy_table, &fd, root, sizeof root, reterr);
+	if (r < 0)
+		return r;
+
+	(void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	r = mount_table_load(link, &table);
+	if (r == 0)
+		r = graft_state_of(table, root, ret);
+	if (r < 0)
+		return error_set(reterr, r, "the host's mount table: %s", error_text(r));
+	return 0;
+}
