@@ -17,8 +17,9 @@
 #include "base/cleanup.h"
 #include "base/compiler.h"
 #include "base/error.h"
+#include "trust/delegation.h"
 #include "trust/hashes.h"
-#include "trust/key.h"
+#include "trust/role.h"
 
 enum trust_type {
 	TRUST_ROOT,
@@ -28,37 +29,8 @@ enum trust_type {
 	TRUST_TYPE_MAX,
 };
 
-/* "root", "timestamp", "snapshot", "targets". */
+/* "root", "timestamp", "snapshot", "targets": the role's name and the member "_type". */
 const char *trust_type_format(enum trust_type type);
-
-struct trust_role {
-	const char *name;     /* borrowed from the tree */
-	const char **key_ids; /* each once, in the order listed */
-	size_t n_key_ids;
-	uint64_t threshold; /* at least 1 */
-};
-
-struct trust_keyring {
-	struct trust_key **keys;
-	size_t n_keys;
-};
-
-/* NULL if there is none of that name. */
-const struct trust_key *trust_keyring_find(const struct trust_keyring *ring, const char *key_id);
-
-struct trust_delegation {
-	struct trust_role role;
-	json_t *paths;         /* patterns, or NULL */
-	json_t *hash_prefixes; /* hex, or NULL */
-	bool terminating;
-};
-
-/* TAP 15: 2^bits roles of one key set, chosen by the first bits of the path's SHA-256. */
-struct trust_bins {
-	struct trust_role role; /* its name is NULL */
-	unsigned bits;          /* 1..32; 0 where there are no bins */
-	const char *name_prefix;
-};
 
 struct trust_metadata {
 	enum trust_type type;
@@ -68,17 +40,14 @@ struct trust_metadata {
 	int64_t expires_utc_s;
 	int64_t issued_utc_s; /* the extra member "issued" of root and targets; 0 where missing */
 
-	struct trust_keyring keyring; /* root and targets */
-
 	bool consistent_snapshot; /* root */
+	struct trust_keyring keyring;
 	struct trust_role roles[TRUST_TYPE_MAX];
 
 	json_t *files; /* timestamp and snapshot: "meta" */
 
 	json_t *targets; /* targets */
-	struct trust_delegation *delegations;
-	size_t n_delegations;
-	struct trust_bins bins;
+	struct trust_delegations delegations;
 };
 
 /* Scan, parse and check one file of the type; what names it in errors. */
@@ -107,12 +76,6 @@ struct trust_file {
 int trust_metadata_file(const struct trust_metadata *md, const char *name, struct trust_file *ret,
 	struct error *reterr) MUST_CHECK;
 
-/* Whether path is listed by this targets file, and as what; -BSI_E_MISSING if not. */
+/* What this targets file lists under the path; -BSI_E_MISSING if nothing. */
 int trust_metadata_target(const struct trust_metadata *md, const char *path, uint64_t *ret_length,
 	struct trust_hashes *ret_hashes, struct error *reterr) MUST_CHECK;
-
-/* Whether the delegation speaks for the path. */
-bool trust_delegation_covers(const struct trust_delegation *d, const char *path);
-
-/* Whether a and b name the same keys. */
-bool trust_role_same_keys(const struct trust_role *a, const struct trust_role *b);

@@ -58,21 +58,26 @@ int trust_set_snapshot(struct trust_set *set, const void *data, size_t len,
 	enum trust_origin origin, bool *ret_final, struct error *reterr) MUST_CHECK;
 
 /*
- * A role below delegator ("root" for the top-level "targets", else the name of a role that is
- * loaded). All checks, whatever its origin.
+ * A role that delegator gives trust to: "targets" below the root, or a delegated role below a
+ * targets role that is in the set. All checks, whatever its origin. *ret stays with the set.
  */
-int trust_set_role(struct trust_set *set, const char *delegator, const char *role,
-	const void *data, size_t len, struct error *reterr) MUST_CHECK;
+int trust_set_role(struct trust_set *set, const struct trust_metadata *delegator, const char *role,
+	const void *data, size_t len, const struct trust_metadata **ret, struct error *reterr)
+	MUST_CHECK;
 
-/* Offline: whatever the set is fed was checked when it was stored. Set before anything is fed. */
+/*
+ * Offline: whatever the set is fed from here on was checked when it was stored, so that expiry is
+ * not tested, and neither timestamp nor snapshot need be there. Before anything is fed.
+ */
 void trust_set_offline(struct trust_set *set);
 
+/* Root, or the timestamp or snapshot taken so far; NULL if there is none. */
 const struct trust_metadata *trust_set_get(const struct trust_set *set, enum trust_type type);
-/* The role as verified for that delegator, or NULL. */
+/* The role as verified for that delegator (by another one's keys it is another thing), or NULL. */
 const struct trust_metadata *trust_set_get_role(const struct trust_set *set,
-	const char *delegator, const char *role);
+	const struct trust_metadata *delegator, const char *role);
 
-/* What the snapshot that is trusted says of the role. */
+/* What the timestamp says of the snapshot, and the snapshot of a role. */
 int trust_set_listed(const struct trust_set *set, const char *role, struct trust_file *ret,
 	struct error *reterr) MUST_CHECK;
 
