@@ -10,7 +10,7 @@
 #include "base/digest.h"
 #include "base/hex.h"
 #include "base/json.h"
-#include "trust/limits.h"
+#include "trust/bounds.h"
 #include "trust/name.h"
 #include "trust/pattern.h"
 

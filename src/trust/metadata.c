@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "base/json.h"
 #include "base/utc.h"
-#include "trust/limits.h"
+#include "trust/bounds.h"
 #include "trust/scan.h"
 
 #define SPEC_VERSION_PREFIX "1." /* the major version alone decides */

@@ -8,7 +8,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/path.h"
-#include "trust/limits.h"
+#include "trust/bounds.h"
 
 /* three bytes for each of a role name, a version, a suffix */
 #define ROLE_URL_MAX_BYTES (3 * TRUST_ROLE_NAME_MAX_BYTES + 64)

@@ -7,7 +7,7 @@
 
 #include "base/digest.h"
 #include "base/json.h"
-#include "trust/limits.h"
+#include "trust/bounds.h"
 
 int trust_keyring_decode(const json_t *object, struct trust_keyring *ret, struct error *reterr)
 {

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "trust/limits.h"
+#include "trust/bounds.h"
 
 struct scan {
 	unsigned depth;

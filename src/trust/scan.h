@@ -10,6 +10,6 @@
 #include "base/compiler.h"
 #include "base/error.h"
 
-/* -BSI_E_LIMIT above max_bytes or a limit of trust/limits.h; what names the file in errors. */
+/* -BSI_E_LIMIT above max_bytes or a limit of trust/bounds.h; what names the file in errors. */
 int trust_scan(const void *data, size_t len, size_t max_bytes, const char *what,
 	struct error *reterr) MUST_CHECK;

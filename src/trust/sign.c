@@ -11,7 +11,7 @@
 #include "base/path.h"
 #include "base/utc.h"
 #include "trust/key.h"
-#include "trust/limits.h"
+#include "trust/bounds.h"
 #include "trust/metadata.h"
 #include "trust/name.h"
 

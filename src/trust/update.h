@@ -14,7 +14,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "trust/hashes.h"
-#include "trust/limits.h"
+#include "trust/bounds.h"
 
 struct trust_io {
 	void *ctx;
