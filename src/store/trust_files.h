@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/compiler.h"
+#include "store/store.h"
 
 /* The stored bytes, appended to *out. -ENOENT if there are none, -BSI_E_LIMIT above max. */
 int store_trust_load(void *ctx, const char *name, size_t max, struct buffer *out) MUST_CHECK;
@@ -16,3 +17,5 @@ int store_trust_load(void *ctx, const char *name, size_t max, struct buffer *out
 int store_trust_save(void *ctx, const char *name, const void *data, size_t len) MUST_CHECK;
 /* 0 also when it was not there. */
 int store_trust_drop(void *ctx, const char *name) MUST_CHECK;
+/* Every file of it, when the device is enrolled elsewhere. -BSI_E_BUSY without the lock. */
+int store_trust_clear(struct store *s, struct error *reterr) MUST_CHECK;
