@@ -31,7 +31,7 @@ struct payload_decoder {
 	enum decoder_state state;
 	bool frame_ended;
 	int err;
-	struct error why; /* the words of err */
+	struct error why;                  /* the words of err */
 	uint8_t front[PAYLOAD_HEAD_BYTES]; /* frame header, then head, as they come */
 	size_t front_len;
 	uint8_t *raw; /* the recipe as it comes */
@@ -112,13 +112,14 @@ static int head_decode(struct payload_decoder *d)
 			PAYLOAD_FULL_KIND);
 	if (version != PAYLOAD_FULL_VERSION)
 		return error_set(&d->why, -BSI_E_VERSION,
-			"payload \"%s\" version %u is not known here; version %u is", PAYLOAD_FULL_KIND,
-			version, PAYLOAD_FULL_VERSION);
+			"payload \"%s\" version %u is not known here; version %u is",
+			PAYLOAD_FULL_KIND, version, PAYLOAD_FULL_VERSION);
 	if (recipe_bytes > IMAGE_RECIPE_MAX_BYTES || d->content_bytes > IMAGE_DATA_MAX_BYTES)
-		return error_set(&d->why, -BSI_E_LIMIT, "the payload is larger than an image may be");
+		return error_set(
+			&d->why, -BSI_E_LIMIT, "the payload is larger than an image may be");
 	if (d->frame.content_bytes != PAYLOAD_HEAD_BYTES + recipe_bytes + d->content_bytes)
-		return error_set(&d->why, -BSI_E_FORMAT,
-			"the payload's sizes contradict each other");
+		return error_set(
+			&d->why, -BSI_E_FORMAT, "the payload's sizes contradict each other");
 	d->raw_wanted = recipe_bytes;
 	e = memory_check(d, 0);
 	if (e < 0)
@@ -145,7 +146,8 @@ static int recipe_begin(struct payload_decoder *d)
 	free(d->raw);
 	d->raw = NULL;
 	if (image_recipe_content_bytes(&d->recipe) != d->content_bytes)
-		return error_set(&d->why, -BSI_E_FORMAT, "the payload's sizes contradict each other");
+		return error_set(
+			&d->why, -BSI_E_FORMAT, "the payload's sizes contradict each other");
 	if (image_recipe_image_bytes(&d->recipe) > d->image_bytes_max)
 		return error_set(&d->why, -BSI_E_LIMIT,
 			"the payload makes an image of %llu bytes; %llu were announced",
@@ -250,7 +252,8 @@ static int decoder_take(struct payload_decoder *d, const uint8_t *data, size_t l
 			header = frame_header_decode(d->front, d->front_len, &d->frame);
 		}
 		if (header < 0)
-			return error_set(&d->why, header, "this is no payload: not a zstd frame of ours");
+			return error_set(
+				&d->why, header, "this is no payload: not a zstd frame of ours");
 		if (header == 0)
 			return 0;
 		r = frame_check(d);
@@ -265,8 +268,8 @@ static int decoder_take(struct payload_decoder *d, const uint8_t *data, size_t l
 	return decompress(d, data, len);
 }
 
-int payload_decoder_feed(struct payload_decoder *d, const void *data, size_t len,
-	struct error *reterr)
+int payload_decoder_feed(
+	struct payload_decoder *d, const void *data, size_t len, struct error *reterr)
 {
 	if (d->err == 0)
 		d->err = decoder_take(d, data, len);
@@ -275,8 +278,7 @@ int payload_decoder_feed(struct payload_decoder *d, const void *data, size_t len
 	return 0;
 }
 
-int payload_decoder_finish(struct payload_decoder *d, struct image_seal *ret,
-	struct error *reterr)
+int payload_decoder_finish(struct payload_decoder *d, struct image_seal *ret, struct error *reterr)
 {
 	if (d->err < 0)
 		return error_set(reterr, d->err, "%s", d->why.text);

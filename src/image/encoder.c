@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 
 #define OUT_BYTES (128U << 10)
+#define FRONT_MAX_BYTES (PAYLOAD_HEAD_BYTES + IMAGE_RECIPE_MAX_BYTES)
 
 /* Jobs of two windows: both cores of a small machine have work from 16 MiB on. */
 #define JOB_BYTES (2 << PAYLOAD_WINDOW_LOG)
@@ -30,7 +31,7 @@ uint64_t payload_memory_of(uint64_t window_bytes, uint64_t recipe_bytes, uint64_
 {
 	/* the recipe's bytes, and what is decoded from them */
 	return DECODER_FIXED_BYTES + window_bytes + 2 * recipe_bytes +
-		n_extents * sizeof(struct image_extent);
+	       n_extents * sizeof(struct image_extent);
 }
 
 static uint64_t varint_bytes(uint64_t v)
@@ -126,8 +127,7 @@ int payload_encoder_new(const struct image_recipe *recipe, int level, unsigned i
 	const struct byte_sink *sink, struct payload_encoder **ret)
 {
 	AUTO(payload_encoder) struct payload_encoder *e = NULL;
-	AUTO_DONE(buffer) struct buffer front =
-		buffer_of(PAYLOAD_HEAD_BYTES + IMAGE_RECIPE_MAX_BYTES);
+	AUTO_DONE(buffer) struct buffer front = buffer_of(FRONT_MAX_BYTES);
 	int r;
 
 	if (level < 1 || level > PAYLOAD_LEVEL_MAX || n_workers < 1 || n_workers > INT_MAX)
@@ -186,7 +186,8 @@ int payload_encoder_finish(struct payload_encoder *e, struct error *reterr)
 	int r = e->err;
 
 	if (r == 0 && e->content_left > 0)
-		return error_set(reterr, -BSI_E_FORMAT, "content is missing: %llu bytes have not come",
+		return error_set(reterr, -BSI_E_FORMAT,
+			"content is missing: %llu bytes have not come",
 			(unsigned long long)e->content_left);
 	if (r == 0)
 		r = compress(e, NULL, 0, ZSTD_e_end);

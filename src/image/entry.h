@@ -4,6 +4,7 @@
  * What goes into an image: one entry for each name, as packages and trees describe it. Content is
  * not here; only its size is, and the writer gets the bytes later, in the order of the recipe.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,12 @@
 /* Xattrs of one inode as they lie on disk. */
 #define IMAGE_XATTRS_MAX_BYTES (128U << 10)
 #define IMAGE_SYMLINK_MAX_BYTES 4095U
+
+/* The types of a mode; the values of the kernel's S_IFMT, S_IFREG, S_IFDIR and S_IFLNK. */
+#define IMAGE_TYPE_MASK 0170000U
+#define IMAGE_TYPE_REGULAR 0100000U
+#define IMAGE_TYPE_DIRECTORY 0040000U
+#define IMAGE_TYPE_SYMLINK 0120000U
 
 /*
  * name is whole: "security.capability", "user.x". Allowed are user.*, trusted.*, security.* and
@@ -40,7 +47,7 @@ struct image_xattr {
  */
 struct image_entry {
 	const char *path;
-	uint32_t mode; /* S_IFREG, S_IFDIR or S_IFLNK, and the permission bits */
+	uint32_t mode; /* type and permission bits */
 	uint32_t uid, gid;
 	uint64_t size; /* regular files only */
 	const char *symlink_target;
@@ -48,3 +55,18 @@ struct image_entry {
 	const struct image_xattr *xattrs;
 	size_t n_xattrs;
 };
+
+static inline bool image_is_regular(uint32_t mode)
+{
+	return (mode & IMAGE_TYPE_MASK) == IMAGE_TYPE_REGULAR;
+}
+
+static inline bool image_is_directory(uint32_t mode)
+{
+	return (mode & IMAGE_TYPE_MASK) == IMAGE_TYPE_DIRECTORY;
+}
+
+static inline bool image_is_symlink(uint32_t mode)
+{
+	return (mode & IMAGE_TYPE_MASK) == IMAGE_TYPE_SYMLINK;
+}

@@ -6,7 +6,6 @@
  * are little-endian.
  */
 #include <stdint.h>
-#include <sys/stat.h>
 
 #include "image/entry.h"
 
@@ -78,9 +77,9 @@ enum erofs_file_type {
 
 static inline uint8_t erofs_file_type_of(uint32_t mode)
 {
-	if (S_ISDIR(mode))
+	if (image_is_directory(mode))
 		return EROFS_TYPE_DIRECTORY;
-	return S_ISLNK(mode) ? EROFS_TYPE_SYMLINK : EROFS_TYPE_REGULAR;
+	return image_is_symlink(mode) ? EROFS_TYPE_SYMLINK : EROFS_TYPE_REGULAR;
 }
 
 static inline void put_le(uint8_t *at, uint64_t value, unsigned int bytes)

@@ -6,7 +6,8 @@
 
 #define FRAME_MAGIC 0xfd2fb528U
 
-/* Descriptor: size of the content field (2 bits), single segment, unused, reserved, checksum, dictionary (2). */
+/* Descriptor: size of the content field (2 bits), single segment, unused, reserved, checksum,
+ * dictionary (2). */
 #define DESCRIPTOR_SINGLE_SEGMENT 0x20U
 #define DESCRIPTOR_REFUSED 0x0fU
 

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
@@ -66,22 +65,23 @@ static int entry_check(const struct image_entry *e, struct error *reterr)
 		return error_set(reterr, -BSI_E_PATH, "\"%s\" is no path for an image", e->path);
 	if (e->hardlink_to)
 		return 0;
-	if (S_ISREG(e->mode)) {
+	if (image_is_regular(e->mode)) {
 		if (e->size > IMAGE_DATA_MAX_BYTES)
-			return error_set(reterr, -BSI_E_LIMIT, "\"%s\" is larger than an image may be",
-				e->path);
-	} else if (S_ISLNK(e->mode)) {
+			return error_set(reterr, -BSI_E_LIMIT,
+				"\"%s\" is larger than an image may be", e->path);
+	} else if (image_is_symlink(e->mode)) {
 		target_len = e->symlink_target ? strlen(e->symlink_target) : 0;
 		if (target_len == 0 || target_len > IMAGE_SYMLINK_MAX_BYTES)
 			return error_set(reterr, -BSI_E_FORMAT,
 				"\"%s\": a symlink's target has 1 to %u bytes", e->path,
 				IMAGE_SYMLINK_MAX_BYTES);
-	} else if (!S_ISDIR(e->mode)) {
+	} else if (!image_is_directory(e->mode)) {
 		return error_set(reterr, -BSI_E_FORMAT,
 			"\"%s\" is no regular file, directory or symlink", e->path);
 	}
-	if (e->mode & ~(uint32_t)(S_IFMT | 07777))
-		return error_set(reterr, -BSI_E_FORMAT, "\"%s\": mode %o is none", e->path, e->mode);
+	if (e->mode & ~(IMAGE_TYPE_MASK | 07777U))
+		return error_set(
+			reterr, -BSI_E_FORMAT, "\"%s\": mode %o is none", e->path, e->mode);
 	return 0;
 }
 
@@ -89,7 +89,8 @@ static bool is_directory(const struct names *all, const struct image_entry *entr
 {
 	size_t entry = all->names[i].entry;
 
-	return entry == NAMES_NONE || (!entries[entry].hardlink_to && S_ISDIR(entries[entry].mode));
+	return entry == NAMES_NONE ||
+	       (!entries[entry].hardlink_to && image_is_directory(entries[entry].mode));
 }
 
 static int names_add(struct names *all, struct name add, struct error *reterr)
@@ -126,8 +127,8 @@ static int names_add(struct names *all, struct name add, struct error *reterr)
 static bool is_inside(const struct name *directory, const struct name *n)
 {
 	return directory->len == 0 ||
-		(n->len > directory->len && n->path[directory->len] == '/' &&
-			memcmp(n->path, directory->path, directory->len) == 0);
+	       (n->len > directory->len && n->path[directory->len] == '/' &&
+		       memcmp(n->path, directory->path, directory->len) == 0);
 }
 
 /*
@@ -150,7 +151,8 @@ static int names_append(struct names *all, const struct image_entry *entries, st
 		struct name next = add;
 
 		if (slash)
-			next = (struct name){.path = add.path, .len = (size_t)(slash - add.path),
+			next = (struct name){.path = add.path,
+				.len = (size_t)(slash - add.path),
 				.entry = NAMES_NONE};
 		next.parent = *at;
 		last = &all->names[all->n_names - 1];
@@ -179,9 +181,10 @@ static int entry_of_name(const struct names *all, const struct image_entry *entr
 		return 0;
 	target = names_find(all, to);
 	if (!target || target->entry == NAMES_NONE || entries[target->entry].hardlink_to ||
-		!S_ISREG(entries[target->entry].mode))
+		!image_is_regular(entries[target->entry].mode))
 		return error_set(reterr, -BSI_E_FORMAT,
-			"\"%s\" is a hard link to \"%s\", which is no regular file here", n->path, to);
+			"\"%s\" is a hard link to \"%s\", which is no regular file here", n->path,
+			to);
 	*ret = target->entry;
 	return 0;
 }
@@ -221,8 +224,7 @@ static int inodes_plan(struct names *all, const struct image_entry *entries, siz
 	return 0;
 }
 
-int names_plan(const struct image_entry *entries, size_t n, struct names *ret,
-	struct error *reterr)
+int names_plan(const struct image_entry *entries, size_t n, struct names *ret, struct error *reterr)
 {
 	AUTO_DONE(names) struct names all = {0};
 	AUTO_FREE struct name *sorted = NULL;
@@ -230,8 +232,8 @@ int names_plan(const struct image_entry *entries, size_t n, struct names *ret,
 	int r;
 
 	if (n > IMAGE_ENTRIES_MAX)
-		return error_set(reterr, -BSI_E_LIMIT, "%zu entries for one image; %u are allowed", n,
-			IMAGE_ENTRIES_MAX);
+		return error_set(reterr, -BSI_E_LIMIT, "%zu entries for one image; %u are allowed",
+			n, IMAGE_ENTRIES_MAX);
 	sorted = calloc(n + 1, sizeof(*sorted));
 	if (!sorted)
 		return error_set(reterr, -ENOMEM, "out of memory for %zu names", n);

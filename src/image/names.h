@@ -18,7 +18,8 @@
 struct name {
 	const char *path; /* borrowed; len bytes of it */
 	size_t len;
-	size_t entry; /* NAMES_NONE for a parent that was added, and for the root, which is name 0 */
+	size_t entry; /* NAMES_NONE for a parent that was added, and for the root, which is name 0
+		       */
 	size_t parent;
 	size_t inode;
 	size_t first_child, last_child, next_sibling; /* siblings are in byte order */

@@ -68,8 +68,8 @@ DEFINE_FREEP(payload_decoder)
  * or follow its end, -BSI_E_LIMIT, -BSI_E_VERSION, -ENOMEM, or what the sink returns. The first
  * error sticks.
  */
-int payload_decoder_feed(struct payload_decoder *d, const void *data, size_t len,
-	struct error *reterr) MUST_CHECK;
+int payload_decoder_feed(
+	struct payload_decoder *d, const void *data, size_t len, struct error *reterr) MUST_CHECK;
 /* -BSI_E_FORMAT if the payload is not whole. */
-int payload_decoder_finish(struct payload_decoder *d, struct image_seal *ret,
-	struct error *reterr) MUST_CHECK;
+int payload_decoder_finish(
+	struct payload_decoder *d, struct image_seal *ret, struct error *reterr) MUST_CHECK;

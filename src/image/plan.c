@@ -37,9 +37,9 @@ struct dirent_name {
 struct layout {
 	const struct image_entry *entries;
 	struct names names;
-	struct place *places;         /* one for each inode */
+	struct place *places; /* one for each inode */
 	struct buffer xattrs;
-	struct dirent_name *dirents;  /* scratch, large enough for any directory */
+	struct dirent_name *dirents; /* scratch, large enough for any directory */
 	uint64_t meta_bytes, data_bytes;
 	size_t n_extents;
 };
@@ -56,7 +56,7 @@ static uint32_t inode_mode(const struct layout *l, size_t inode)
 {
 	size_t entry = l->names.inodes[inode].entry;
 
-	return entry == NAMES_NONE ? S_IFDIR | 0755 : l->entries[entry].mode;
+	return entry == NAMES_NONE ? IMAGE_TYPE_DIRECTORY | 0755 : l->entries[entry].mode;
 }
 
 static int dirent_order(const void *a, const void *b)
@@ -104,8 +104,8 @@ static size_t dirents_fit(const struct dirent_name *d, size_t n, size_t *ret_byt
 	return fit;
 }
 
-static void dirents_write(const struct layout *l, const struct dirent_name *d, size_t n,
-	uint8_t *block)
+static void dirents_write(
+	const struct layout *l, const struct dirent_name *d, size_t n, uint8_t *block)
 {
 	size_t text = n * EROFS_DIRENT_BYTES;
 
@@ -120,7 +120,8 @@ static void dirents_write(const struct layout *l, const struct dirent_name *d, s
 	}
 }
 
-/* Pack a directory; to is NULL when only the size is wanted. The last block counts as it is used. */
+/* Pack a directory; to is NULL when only the size is wanted. The last block counts as it is used.
+ */
 static uint64_t directory_pack(const struct layout *l, size_t directory, uint8_t *to)
 {
 	size_t n = dirents_list(l, directory);
@@ -193,18 +194,18 @@ static int kind_place(struct layout *l, uint32_t type, uint64_t *at)
 		uint64_t size;
 		int r;
 
-		if ((inode_mode(l, i) & S_IFMT) != type)
+		if ((inode_mode(l, i) & IMAGE_TYPE_MASK) != type)
 			continue;
-		if (type == S_IFDIR)
+		if (type == IMAGE_TYPE_DIRECTORY)
 			size = directory_pack(l, inode->name, NULL);
-		else if (type == S_IFLNK)
+		else if (type == IMAGE_TYPE_SYMLINK)
 			size = strlen(l->entries[inode->entry].symlink_target);
 		else
 			size = l->entries[inode->entry].size;
 		r = data_place(&l->places[i], size, at);
 		if (r < 0)
 			return r;
-		if (type == S_IFREG && size > 0)
+		if (type == IMAGE_TYPE_REGULAR && size > 0)
 			l->n_extents++;
 	}
 	return 0;
@@ -218,19 +219,20 @@ static int layout_plan(struct layout *l, struct error *reterr)
 	l->places = calloc(l->names.n_inodes, sizeof(*l->places));
 	l->dirents = calloc(l->names.n_names + 2, sizeof(*l->dirents));
 	if (!l->places || !l->dirents)
-		return error_set(reterr, -ENOMEM, "out of memory for %zu inodes", l->names.n_inodes);
+		return error_set(
+			reterr, -ENOMEM, "out of memory for %zu inodes", l->names.n_inodes);
 	r = inodes_place(l, reterr);
 	if (r < 0)
 		return r;
 	at = l->meta_bytes;
-	r = kind_place(l, S_IFDIR, &at);
+	r = kind_place(l, IMAGE_TYPE_DIRECTORY, &at);
 	if (r == 0)
-		r = kind_place(l, S_IFLNK, &at);
+		r = kind_place(l, IMAGE_TYPE_SYMLINK, &at);
 	l->meta_bytes = at;
 	if (r < 0 || at > IMAGE_META_MAX_BYTES)
 		return error_set(reterr, -BSI_E_LIMIT,
 			"the image's metadata would have more than %u bytes", IMAGE_META_MAX_BYTES);
-	r = kind_place(l, S_IFREG, &at);
+	r = kind_place(l, IMAGE_TYPE_REGULAR, &at);
 	if (r < 0)
 		return error_set(reterr, r, "the image would be larger than %llu bytes",
 			(unsigned long long)IMAGE_DATA_MAX_BYTES);
@@ -257,9 +259,9 @@ static void inode_write(const struct layout *l, size_t i, uint8_t *meta)
 	put_le32(at + EROFS_INODE_AT_NLINK, inode->nlink);
 	if (p->xattrs_len > 0)
 		memcpy(at + EROFS_INODE_BYTES, l->xattrs.data + p->xattrs, p->xattrs_len);
-	if (S_ISDIR(inode_mode(l, i)))
+	if (image_is_directory(inode_mode(l, i)))
 		(void)directory_pack(l, inode->name, meta + p->data);
-	else if (S_ISLNK(inode_mode(l, i)))
+	else if (image_is_symlink(inode_mode(l, i)))
 		memcpy(meta + p->data, l->entries[inode->entry].symlink_target, p->size);
 }
 
@@ -302,19 +304,19 @@ static int layout_write(const struct layout *l, struct image_recipe *recipe)
 		const struct place *p = &l->places[i];
 
 		inode_write(l, i, recipe->meta);
-		if (S_ISREG(inode_mode(l, i)) && p->size > 0)
-			recipe->extents[n++] = (struct image_extent){
-				p->data, p->size, l->names.inodes[i].entry};
+		if (image_is_regular(inode_mode(l, i)) && p->size > 0)
+			recipe->extents[n++] =
+				(struct image_extent){p->data, p->size, l->names.inodes[i].entry};
 	}
 	return super_write(l, recipe->meta);
 }
 
-int image_recipe_plan(const struct image_entry *entries, size_t n, struct image_recipe *ret,
-	struct error *reterr)
+int image_recipe_plan(
+	const struct image_entry *entries, size_t n, struct image_recipe *ret, struct error *reterr)
 {
 	AUTO_DONE(image_recipe) struct image_recipe recipe = {0};
-	AUTO_DONE(layout) struct layout l = {
-		.entries = entries, .xattrs = buffer_of(IMAGE_META_MAX_BYTES)};
+	AUTO_DONE(layout)
+	struct layout l = {.entries = entries, .xattrs = buffer_of(IMAGE_META_MAX_BYTES)};
 	int r;
 
 	r = names_plan(entries, n, &l.names, reterr);

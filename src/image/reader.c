@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/bytes.h"
 #include "base/checked.h"
@@ -89,9 +88,9 @@ static uint64_t le_at(const uint8_t *data, size_t at, size_t bytes)
 static bool is_super_byte_used(size_t at)
 {
 	return at < EROFS_SUPER_AT_BLOCK_BITS + 1 ||
-		(at >= EROFS_SUPER_AT_ROOT_NID && at < EROFS_SUPER_AT_INODES + 8) ||
-		(at >= EROFS_SUPER_AT_BLOCKS && at < EROFS_SUPER_AT_BLOCKS + 4) ||
-		(at >= EROFS_SUPER_AT_UUID && at < EROFS_SUPER_AT_UUID + 16);
+	       (at >= EROFS_SUPER_AT_ROOT_NID && at < EROFS_SUPER_AT_INODES + 8) ||
+	       (at >= EROFS_SUPER_AT_BLOCKS && at < EROFS_SUPER_AT_BLOCKS + 4) ||
+	       (at >= EROFS_SUPER_AT_UUID && at < EROFS_SUPER_AT_UUID + 16);
 }
 
 static int super_read(struct image_reader *r, struct error *reterr)
@@ -117,7 +116,8 @@ static int super_read(struct image_reader *r, struct error *reterr)
 		super[EROFS_SUPER_AT_BLOCK_BITS] != EROFS_BLOCK_BITS)
 		return error_set(reterr, -BSI_E_FORMAT, "not the kind of EROFS that images are");
 	if (le_at(super, EROFS_SUPER_AT_BLOCKS, 4) * IMAGE_BLOCK_BYTES != r->data_bytes)
-		return error_set(reterr, -BSI_E_FORMAT, "the image's size and its superblock differ");
+		return error_set(
+			reterr, -BSI_E_FORMAT, "the image's size and its superblock differ");
 	r->root_nid = le_at(super, EROFS_SUPER_AT_ROOT_NID, 2);
 	r->n_inodes = le_at(super, EROFS_SUPER_AT_INODES, 8);
 	if (r->n_inodes > IMAGE_ENTRIES_MAX + 1U)
@@ -190,15 +190,15 @@ static int inode_read(struct image_reader *r, struct node *n)
 	size = le_at(raw, EROFS_INODE_AT_SIZE, 8);
 	if (!checked_add(n->offset, size, &end) || end > r->data_bytes)
 		return -BSI_E_FORMAT;
-	e = xattrs_read(r, n, at + EROFS_INODE_BYTES,
-		(uint16_t)le_at(raw, EROFS_INODE_AT_XATTR_COUNT, 2));
+	e = xattrs_read(
+		r, n, at + EROFS_INODE_BYTES, (uint16_t)le_at(raw, EROFS_INODE_AT_XATTR_COUNT, 2));
 	if (e < 0)
 		return e;
-	if (S_ISLNK(n->entry.mode))
+	if (image_is_symlink(n->entry.mode))
 		return target_read(r, n, size);
-	if (S_ISREG(n->entry.mode))
+	if (image_is_regular(n->entry.mode))
 		n->entry.size = size;
-	else if (S_ISDIR(n->entry.mode))
+	else if (image_is_directory(n->entry.mode))
 		n->data_len = size;
 	else
 		return -BSI_E_FORMAT;
@@ -223,8 +223,8 @@ static int node_add(struct image_reader *r, struct node *n)
 	return 0;
 }
 
-static int child_path(struct image_reader *r, const struct node *parent, const char *name,
-	size_t len, char **ret)
+static int child_path(
+	struct image_reader *r, const struct node *parent, const char *name, size_t len, char **ret)
 {
 	size_t parent_len = strlen(parent->path);
 	size_t from = parent_len ? parent_len + 1 : 0;
@@ -252,8 +252,8 @@ static int child_path(struct image_reader *r, const struct node *parent, const c
 }
 
 /* One name of directory i. */
-static int dirent_take(struct image_reader *r, size_t i, const uint8_t *dirent, const char *name,
-	size_t len)
+static int dirent_take(
+	struct image_reader *r, size_t i, const uint8_t *dirent, const char *name, size_t len)
 {
 	const struct node *parent = &r->nodes[i];
 	struct node n = {.nid = le_at(dirent, EROFS_DIRENT_AT_NID, 8), .parent = i};
@@ -335,7 +335,7 @@ static int walk(struct image_reader *r, struct error *reterr)
 		return error_set(reterr, -ENOMEM, "out of memory");
 	root.entry.path = root.path;
 	e = inode_read(r, &root);
-	if (e == 0 && !S_ISDIR(root.entry.mode))
+	if (e == 0 && !image_is_directory(root.entry.mode))
 		e = -BSI_E_FORMAT;
 	if (e == 0)
 		e = node_add(r, &root);
@@ -343,12 +343,12 @@ static int walk(struct image_reader *r, struct error *reterr)
 	if (e < 0)
 		return error_set(reterr, e, "the root directory: %s", error_text(e));
 	for (size_t i = 0; i < r->n_nodes; i++) {
-		if (!S_ISDIR(r->nodes[i].entry.mode))
+		if (!image_is_directory(r->nodes[i].entry.mode))
 			continue;
 		e = directory_read(r, i);
 		if (e < 0)
-			return error_set(reterr, e, "directory \"%s\": %s", r->nodes[i].path,
-				error_text(e));
+			return error_set(
+				reterr, e, "directory \"%s\": %s", r->nodes[i].path, error_text(e));
 	}
 	return 0;
 }
@@ -375,9 +375,9 @@ static int node_inode_order(const void *a, const void *b)
 /* Names of one inode: a regular file may have several, and has as many as it counts. */
 static int links_join(struct node **same, size_t n)
 {
-	if (S_ISDIR(same[0]->entry.mode))
+	if (image_is_directory(same[0]->entry.mode))
 		return n == 1 ? 0 : -BSI_E_FORMAT;
-	if (same[0]->nlink != n || (n > 1 && !S_ISREG(same[0]->entry.mode)))
+	if (same[0]->nlink != n || (n > 1 && !image_is_regular(same[0]->entry.mode)))
 		return -BSI_E_FORMAT;
 	for (size_t i = 1; i < n; i++)
 		same[i]->entry.hardlink_to = same[0]->path;
@@ -418,8 +418,8 @@ static int entries_list(struct image_reader *r, struct error *reterr)
 	qsort(r->nodes, r->n_nodes, sizeof(*r->nodes), node_path_order);
 	for (size_t i = 1; i < r->n_nodes; i++)
 		if (node_path_order(&r->nodes[i - 1], &r->nodes[i]) == 0)
-			return error_set(reterr, -BSI_E_FORMAT, "\"%s\" is there twice",
-				r->nodes[i].path);
+			return error_set(
+				reterr, -BSI_E_FORMAT, "\"%s\" is there twice", r->nodes[i].path);
 	e = links_find(r, reterr);
 	if (e < 0)
 		return e;
@@ -430,7 +430,7 @@ static int entries_list(struct image_reader *r, struct error *reterr)
 	/* node 0 is the root, which is no entry */
 	for (size_t i = 1; i < r->n_nodes; i++) {
 		r->entries[i - 1] = r->nodes[i].entry;
-		if (S_ISREG(r->nodes[i].entry.mode) && r->nodes[i].entry.size > 0)
+		if (image_is_regular(r->nodes[i].entry.mode) && r->nodes[i].entry.size > 0)
 			r->offsets[i - 1] = r->nodes[i].offset;
 	}
 	return 0;

@@ -24,7 +24,7 @@
 struct image_extent {
 	uint64_t offset; /* multiple of the block size */
 	uint64_t length; /* bytes, not 0 */
-	size_t entry;    /* index into the entries it was planned from, else IMAGE_EXTENT_NO_ENTRY */
+	size_t entry; /* index into the entries it was planned from, else IMAGE_EXTENT_NO_ENTRY */
 };
 
 /*
@@ -62,8 +62,8 @@ uint64_t image_recipe_content_bytes(const struct image_recipe *r);
 uint64_t image_recipe_image_bytes(const struct image_recipe *r);
 
 /* A salt that depends on nothing but the recipe, so that the same input gives the same image. */
-int image_recipe_salt(const struct image_recipe *r, uint8_t ret_salt[static IMAGE_SALT_BYTES])
-	MUST_CHECK;
+int image_recipe_salt(
+	const struct image_recipe *r, uint8_t ret_salt[static IMAGE_SALT_BYTES]) MUST_CHECK;
 
 /*
  * Byte form, as payloads carry it (docs/formats/payload.md, "Recipe"). The decoder checks every

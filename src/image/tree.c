@@ -11,7 +11,8 @@
 
 #define HASHES_PER_BLOCK (IMAGE_BLOCK_BYTES / DIGEST_BYTES)
 #define LEVELS_MAX 3U /* 128^3 blocks of data are 8 GiB */
-_Static_assert(IMAGE_DATA_MAX_BYTES / IMAGE_BLOCK_BYTES <= 1ULL << (7 * LEVELS_MAX), "enough levels");
+_Static_assert(
+	IMAGE_DATA_MAX_BYTES / IMAGE_BLOCK_BYTES <= 1ULL << (7 * LEVELS_MAX), "enough levels");
 
 #define SUPER_BYTES 512U
 #define VERIFY_CHUNK_BYTES (16U * IMAGE_BLOCK_BYTES)
@@ -28,7 +29,8 @@ struct image_tree {
 	struct hasher *hasher;
 	uint8_t salt[IMAGE_SALT_BYTES];
 	uint64_t data_bytes, fed;
-	struct digest top; /* of the highest block once it is written; of the data if it is one block */
+	struct digest
+		top; /* of the highest block once it is written; of the data if it is one block */
 	unsigned int n_levels;
 	int err;
 	struct level levels[LEVELS_MAX];
@@ -50,7 +52,7 @@ static unsigned int tree_shape(uint64_t data_bytes, uint64_t blocks[static LEVEL
 static bool is_data_size(uint64_t data_bytes)
 {
 	return data_bytes > 0 && data_bytes % IMAGE_BLOCK_BYTES == 0 &&
-		data_bytes <= IMAGE_DATA_MAX_BYTES;
+	       data_bytes <= IMAGE_DATA_MAX_BYTES;
 }
 
 uint64_t image_tree_bytes(uint64_t data_bytes)
@@ -266,8 +268,8 @@ static int comparison_write(void *ctx, uint64_t offset, const void *data, size_t
 	return 0;
 }
 
-static int tree_feed_source(struct image_tree *t, const struct image_source *source,
-	uint64_t data_bytes)
+static int tree_feed_source(
+	struct image_tree *t, const struct image_source *source, uint64_t data_bytes)
 {
 	AUTO_FREE uint8_t *chunk = malloc(VERIFY_CHUNK_BYTES);
 
@@ -288,8 +290,8 @@ static int tree_feed_source(struct image_tree *t, const struct image_source *sou
 	return 0;
 }
 
-int image_tree_verify(const struct image_source *source, const struct image_seal *seal,
-	struct error *reterr)
+int image_tree_verify(
+	const struct image_source *source, const struct image_seal *seal, struct error *reterr)
 {
 	struct comparison c = {.source = source};
 	const struct image_sink sink = {.ctx = &c, .write = comparison_write};
@@ -312,7 +314,8 @@ int image_tree_verify(const struct image_source *source, const struct image_seal
 	if (!digest_equal(&got.root, &seal->root))
 		return error_set(reterr, -BSI_E_UNSEALED, "the image is not the one of the seal");
 	if (got.image_bytes != seal->image_bytes)
-		return error_set(reterr, -BSI_E_FORMAT, "the seal: the image has %llu bytes, not %llu",
+		return error_set(reterr, -BSI_E_FORMAT,
+			"the seal: the image has %llu bytes, not %llu",
 			(unsigned long long)got.image_bytes, (unsigned long long)seal->image_bytes);
 	return 0;
 }

@@ -74,9 +74,8 @@ static void next_extent(struct image_writer *w, size_t i)
 	w->extent_left = i < w->recipe->n_extents ? w->recipe->extents[i].length : 0;
 }
 
-int image_writer_new(const struct image_recipe *recipe,
-	const uint8_t salt[static IMAGE_SALT_BYTES], const struct image_sink *sink,
-	struct image_writer **ret)
+int image_writer_new(const struct image_recipe *recipe, const uint8_t salt[static IMAGE_SALT_BYTES],
+	const struct image_sink *sink, struct image_writer **ret)
 {
 	AUTO(image_writer) struct image_writer *w = NULL;
 	int r;
@@ -137,7 +136,8 @@ int image_writer_finish(struct image_writer *w, struct image_seal *ret, struct e
 
 	if (r == 0 && w->extent < w->recipe->n_extents)
 		return error_set(reterr, -BSI_E_FORMAT,
-			"content is missing: %zu of %zu files have come", w->extent, w->recipe->n_extents);
+			"content is missing: %zu of %zu files have come", w->extent,
+			w->recipe->n_extents);
 	if (r == 0)
 		r = chunk_flush(w);
 	if (r == 0)

@@ -17,9 +17,8 @@
 struct image_writer;
 
 /* The recipe is borrowed for the life of the writer; the sink struct is copied. */
-int image_writer_new(const struct image_recipe *recipe,
-	const uint8_t salt[static IMAGE_SALT_BYTES], const struct image_sink *sink,
-	struct image_writer **ret) MUST_CHECK;
+int image_writer_new(const struct image_recipe *recipe, const uint8_t salt[static IMAGE_SALT_BYTES],
+	const struct image_sink *sink, struct image_writer **ret) MUST_CHECK;
 void image_writer_free(struct image_writer *w);
 DEFINE_FREEP(image_writer)
 
@@ -30,5 +29,5 @@ DEFINE_FREEP(image_writer)
 int image_writer_feed(struct image_writer *w, const void *content, size_t len) MUST_CHECK;
 
 /* -BSI_E_FORMAT if content is missing. After success the sink has had the whole image. */
-int image_writer_finish(struct image_writer *w, struct image_seal *ret, struct error *reterr)
-	MUST_CHECK;
+int image_writer_finish(
+	struct image_writer *w, struct image_seal *ret, struct error *reterr) MUST_CHECK;

@@ -49,8 +49,8 @@ static const struct prefix *prefix_of_index(uint8_t index)
 	return NULL;
 }
 
-static int xattr_put(const struct image_xattr *x, const char *path, struct buffer *out,
-	struct error *reterr)
+static int xattr_put(
+	const struct image_xattr *x, const char *path, struct buffer *out, struct error *reterr)
 {
 	static const uint8_t zeros[EROFS_XATTR_ALIGN];
 	const struct prefix *prefix;
@@ -59,12 +59,12 @@ static int xattr_put(const struct image_xattr *x, const char *path, struct buffe
 
 	prefix = prefix_of_name(x->name, &rest);
 	if (!prefix)
-		return error_set(reterr, -BSI_E_FORMAT, "\"%s\": an image cannot hold the xattr \"%s\"",
-			path, x->name);
+		return error_set(reterr, -BSI_E_FORMAT,
+			"\"%s\": an image cannot hold the xattr \"%s\"", path, x->name);
 	len = strlen(rest);
 	if (len > NAME_MAX_BYTES || x->value_len > IMAGE_XATTR_VALUE_MAX_BYTES)
-		return error_set(reterr, -BSI_E_LIMIT, "\"%s\": the xattr \"%s\" is too large", path,
-			x->name);
+		return error_set(reterr, -BSI_E_LIMIT, "\"%s\": the xattr \"%s\" is too large",
+			path, x->name);
 	buffer_put_u8(out, (uint8_t)len);
 	buffer_put_u8(out, prefix->index);
 	buffer_put_u16le(out, (uint16_t)x->value_len);
@@ -73,7 +73,8 @@ static int xattr_put(const struct image_xattr *x, const char *path, struct buffe
 	len += x->value_len;
 	buffer_put(out, zeros, (EROFS_XATTR_ALIGN - len % EROFS_XATTR_ALIGN) % EROFS_XATTR_ALIGN);
 	if (out->err)
-		return error_set(reterr, out->err, "\"%s\": xattrs: %s", path, error_text(out->err));
+		return error_set(
+			reterr, out->err, "\"%s\": xattrs: %s", path, error_text(out->err));
 	return 0;
 }
 
@@ -91,8 +92,8 @@ static size_t next_by_name(const struct image_xattr *xattrs, size_t n, const cha
 	return best;
 }
 
-int xattrs_encode(const struct image_xattr *xattrs, size_t n, const char *path,
-	struct buffer *out, struct error *reterr)
+int xattrs_encode(const struct image_xattr *xattrs, size_t n, const char *path, struct buffer *out,
+	struct error *reterr)
 {
 	static const uint8_t header[EROFS_XATTR_HEADER_BYTES];
 	size_t start = out->len;
@@ -109,7 +110,8 @@ int xattrs_encode(const struct image_xattr *xattrs, size_t n, const char *path,
 		size_t next = next_by_name(xattrs, n, done);
 
 		if (next == n)
-			return error_set(reterr, -BSI_E_FORMAT, "\"%s\": an xattr is there twice", path);
+			return error_set(
+				reterr, -BSI_E_FORMAT, "\"%s\": an xattr is there twice", path);
 		r = xattr_put(&xattrs[next], path, out, reterr);
 		if (r < 0)
 			return r;
@@ -166,8 +168,8 @@ static int xattr_take(struct reader *r, struct raw_xattr *ret)
 }
 
 /* One pass counts, a second one fills: the first has checked everything. */
-static int xattrs_scan(struct reader r, struct image_xattr *to, char *text, size_t *ret_n,
-	size_t *ret_text)
+static int xattrs_scan(
+	struct reader r, struct image_xattr *to, char *text, size_t *ret_n, size_t *ret_text)
 {
 	size_t n = 0, used = 0;
 
