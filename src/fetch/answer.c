@@ -121,7 +121,8 @@ static int read_range(struct answer *a, struct span value, struct error *reterr)
 			return lie(reterr, "sent a Content-Range that cannot be read");
 		a->has_total = true;
 	}
-	if (value.len || a->last < a->first || (a->has_range && a->has_total && a->last >= a->total))
+	if (value.len || a->last < a->first || a->last == UINT64_MAX ||
+	    (a->has_range && a->has_total && a->last >= a->total))
 		return lie(reterr, "sent a Content-Range that makes no sense");
 	return 0;
 }

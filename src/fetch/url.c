@@ -104,14 +104,12 @@ struct fetch_url_shown fetch_url_shown(const char *url)
 		if (c == user_from) {
 			(void)snprintf(piece, sizeof piece, "...");
 			c = user_end - 1;
-		} else if (*c == '?') {
-			(void)snprintf(piece, sizeof piece, "?");
 		} else if (*c <= 0x20 || *c >= 0x7f) {
 			(void)snprintf(piece, sizeof piece, "%%%02X", (unsigned)(uint8_t)*c);
 		}
-		if (n + strlen(piece) + 4 > sizeof shown.text || *c == '?') {
+		if (n + strlen(piece) + sizeof "?..." > sizeof shown.text || *c == '?') {
 			n += (size_t)snprintf(shown.text + n, sizeof shown.text - n,
-					      *c == '?' && c[1] ? "?..." : "...");
+					      *c == '?' ? "?..." : "...");
 			break;
 		}
 		n += (size_t)snprintf(shown.text + n, sizeof shown.text - n, "%s", piece);
@@ -140,7 +138,9 @@ static int check_scheme(const char *url, int code, enum fetch_url_scheme *ret, s
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-		if (strncasecmp(url, known[i].prefix, strlen(known[i].prefix)) == 0) {
+		/* libcurl would overlook a third slash behind http: and take the path for a host. */
+		if (strncasecmp(url, known[i].prefix, strlen(known[i].prefix)) == 0 &&
+		    (known[i].scheme == FETCH_URL_FILE || url[strlen(known[i].prefix)] != '/')) {
 			*ret = known[i].scheme;
 			return 0;
 		}
