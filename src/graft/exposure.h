@@ -33,7 +33,7 @@ enum exposure_kind {
 
 struct exposure_target {
 	enum exposure_kind kind;
-	const char *component, *path; /* borrowed; the report points to them */
+	const char *component, *path; /* borrowed; path below host->root */
 	int fd;                       /* EXPOSURE_BASE: readable descriptor of the file, borrowed */
 	struct digest digest;         /* EXPOSURE_OLDER, EXPOSURE_CURRENT: of the file's content */
 };
@@ -45,7 +45,7 @@ struct exposure_entry {
 	uid_t uid;
 	char comm[EXPOSURE_COMM_MAX]; /* untrusted text, control bytes replaced */
 	enum exposure_kind kind;
-	const char *component, *path; /* NULL where nobody knows any more: an earlier image's file */
+	char *component, *path;       /* NULL where nobody knows any more: an earlier image's file */
 	bool in_mounts;               /* not mapped: its namespace keeps an older mount, which programs
 					 started there will use */
 };
@@ -63,7 +63,7 @@ struct exposure_report {
  * Look at every process in /proc. Processes that vanish meanwhile are no error; kernel threads
  * have no mappings. Without root most processes count as unknown.
  * host may be NULL: then mount tables of namespaces are not looked at.
- * The caller owns *ret; targets must outlive it. Returns 0 or -errno.
+ * The caller owns *ret; Returns 0 or -errno.
  */
 int exposure_scan(const struct graft_host *host, const struct exposure_target *targets,
 	size_t n_targets, struct exposure_report **ret, struct error *reterr) MUST_CHECK;

@@ -238,3 +238,45 @@ const struct mount_row *mount_table_find(const struct mount_table *table, int id
 			return &table->rows[i];
 	return NULL;
 }
+
+/* Whether path is point or lies below it; "/" holds everything. */
+static bool is_at_or_below(const char *path, const char *point)
+{
+	size_t len = strlen(point);
+
+	if (len == 1)
+		return true;
+	return strncmp(path, point, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+/* The mount that a walk from the mount at enters first on the way to path. */
+static const struct mount_row *next_on_way(const struct mount_table *table,
+	const struct mount_row *at, const char *path)
+{
+	const struct mount_row *first = NULL;
+
+	for (size_t i = 0; i < table->n_rows; i++) {
+		const struct mount_row *row = &table->rows[i];
+
+		if (row->parent == at->id && row != at && is_at_or_below(path, row->point) &&
+			(!first || strlen(row->point) < strlen(first->point)))
+			first = row;
+	}
+	return first;
+}
+
+const struct mount_row *mount_table_resolve(const struct mount_table *table, const char *path)
+{
+	const struct mount_row *at = NULL, *next;
+	size_t n_steps = 0;
+
+	for (size_t i = 0; i < table->n_rows && !at; i++)
+		if (strcmp(table->rows[i].point, "/") == 0 &&
+			(table->rows[i].parent == table->rows[i].id ||
+				!mount_table_find(table, table->rows[i].parent)))
+			at = &table->rows[i];
+	/* Bounded, so that a table with a ring in it cannot hold us. */
+	while (at && n_steps++ < table->n_rows && (next = next_on_way(table, at, path)))
+		at = next;
+	return at;
+}

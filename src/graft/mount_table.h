@@ -52,3 +52,9 @@ const struct mount_row *mount_table_over(const struct mount_table *table,
 
 /* The row with that id, or NULL. */
 const struct mount_row *mount_table_find(const struct mount_table *table, int id);
+
+/*
+ * The row in which a walk to the absolute path ends: mounts that others hide are never met. NULL
+ * if the table has no root. Symlinks are not known here.
+ */
+const struct mount_row *mount_table_resolve(const struct mount_table *table, const char *path);

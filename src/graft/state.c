@@ -116,23 +116,34 @@ static int copy_table(const struct graft_host *host, const void *ctx, void *out,
 	return 0;
 }
 
-int graft_state_read(const struct graft_host *host, struct graft_state **ret, struct error *reterr)
+int graft_state_table(const struct graft_host *host, struct mount_table **ret, char *ret_root,
+	struct error *reterr)
 {
 	AUTO_CLOSE int fd = memfd_create("mountinfo", MFD_CLOEXEC);
-	AUTO(mount_table) struct mount_table *table = NULL;
-	char root[PATH_MAX] = "", link[64];
+	char link[64];
 	int r;
 
 	if (fd < 0)
 		return error_set(reterr, -errno, "memfd_create: %s", error_text(-errno));
-	r = graft_host_run(host, copy_table, &fd, root, sizeof root, reterr);
+	r = graft_host_run(host, copy_table, &fd, ret_root, PATH_MAX, reterr);
 	if (r < 0)
 		return r;
-
 	(void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	r = mount_table_load(link, &table);
-	if (r == 0)
-		r = graft_state_of(table, root, ret);
+	r = mount_table_load(link, ret);
+	if (r < 0)
+		return error_set(reterr, r, "the host's mount table: %s", error_text(r));
+	return 0;
+}
+
+int graft_state_read(const struct graft_host *host, struct graft_state **ret, struct error *reterr)
+{
+	AUTO(mount_table) struct mount_table *table = NULL;
+	char root[PATH_MAX] = "";
+	int r = graft_state_table(host, &table, root, reterr);
+
+	if (r < 0)
+		return r;
+	r = graft_state_of(table, root, ret);
 	if (r < 0)
 		return error_set(reterr, r, "the host's mount table: %s", error_text(r));
 	return 0;

@@ -38,8 +38,12 @@ struct graft_state {
 int graft_state_read(const struct graft_host *host, struct graft_state **ret, struct error *reterr)
 	MUST_CHECK;
 
-/* The same from a table already read; root as graft_host_open_root() gives it. 0 or -ENOMEM. */
+/* The mount table itself, and where host->root is in it: "" for "/". root takes PATH_MAX bytes. */
 struct mount_table;
+int graft_state_table(const struct graft_host *host, struct mount_table **ret, char *ret_root,
+	struct error *reterr) MUST_CHECK;
+
+/* The state that such a table shows; root as graft_host_open_root() gives it. 0 or -ENOMEM. */
 int graft_state_of(const struct mount_table *table, const char *root, struct graft_state **ret)
 	MUST_CHECK;
 void graft_state_free(struct graft_state *state);

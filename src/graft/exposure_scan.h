@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* What the parts of exposure_scan() share. Nothing outside of this room includes it. */
+#include "graft/exposure.h"
+
+/* A file that a process maps and that only its content can tell. */
+struct exposure_candidate {
+	struct exposure_entry entry; /* the process; kind, component and path are still open */
+	uint64_t start, end;         /* the mapping */
+	dev_t dev;
+	uint64_t ino;
+	bool is_known_old; /* an image of ours for sure, whether it can be read or not */
+};
+
+/* A growing list of entries; the first -ENOMEM sticks in err. */
+struct exposure_list {
+	struct exposure_entry *entries;
+	size_t n_entries, allocated;
+	int err;
+};
+
+/* A copy of entry, with names of its own; component and path may be NULL. */
+void exposure_list_add(struct exposure_list *list, const struct exposure_entry *entry,
+	const char *component, const char *path);
+
+/* pid, start, uid and name of the process behind an open /proc/PID. */
+void exposure_identify(int process_fd, pid_t pid, struct exposure_entry *ret);
+
+/* Tell candidates by their content and add those that are no current file. They are read in a
+ * child with a deadline, since a file of an unknown file system may never answer. */
+int exposure_resolve(const struct exposure_candidate *candidates, size_t n_candidates,
+	const struct exposure_target *targets, size_t n_targets, struct exposure_list *list)
+	MUST_CHECK;
+
+/* Devices, as /proc/PID/maps shows them. */
+struct exposure_devices {
+	dev_t *devices;
+	size_t n_devices, allocated;
+};
+bool exposure_devices_has(const struct exposure_devices *set, dev_t dev);
+int exposure_devices_add(struct exposure_devices *set, dev_t dev) MUST_CHECK;
+
+/*
+ * Look at the mount table of each namespace: what images of ours are mounted (current: on the
+ * host; old: only elsewhere), and in which namespaces an older file or the bare base is what a
+ * program started there would use.
+ */
+int exposure_look_at_mounts(const struct graft_host *host, const struct exposure_target *targets,
+	size_t n_targets, struct exposure_devices *ret_current, struct exposure_devices *ret_old,
+	struct exposure_list *list, struct error *reterr) MUST_CHECK;
