@@ -92,7 +92,10 @@ int trust_role_file(const char *role, char **ret)
 	struct digest digest;
 	int r;
 
-	trust_name_encode(role, &out);
+	/* no file of ours is hidden, nor can it be taken for "." or ".." */
+	if (role[0] == '.')
+		buffer_put_text(&out, "%2E");
+	trust_name_encode(role + (role[0] == '.'), &out);
 	if (out.len > TRUST_FILE_NAME_MAX_BYTES) {
 		r = digest_of(role, strlen(role), &digest);
 		if (r < 0)
