@@ -1,0 +1,1016 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The client against a repository that misbehaves: each attack, what is refused and what is kept. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/compiler.h"
+#include "base/json.h"
+#include "base/utc.h"
+#include "repository.h"
+#include "trust/bounds.h"
+#include "trust/key.h"
+
+static int set_up(void **state)
+{
+	struct repository *r = calloc(1, sizeof *r);
+
+	if (!r)
+		return -1;
+	repository_init(r);
+	*state = r;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	repository_done(*state);
+	free(*state);
+	return 0;
+}
+
+/* The refresh fails with the code, and the device holds afterwards just what it held before. */
+static void assert_refused(struct repository *r, int code)
+{
+	struct folder before = {};
+	struct error e = {};
+
+	folder_copy(&before, &r->device);
+	assert_int_equal(repository_refresh(r, &e), code);
+	assert_true(folder_equal(&before, &r->device));
+	assert_true(strlen(e.text) > 10);
+	folder_done(&before);
+}
+
+static void assert_refreshed(struct repository *r)
+{
+	struct error e = {};
+	int result = repository_refresh(r, &e);
+
+	if (result < 0)
+		print_error("%s\n", e.text);
+	assert_int_equal(result, 0);
+}
+
+static void test_update_first_refresh_takes_everything(void **state)
+{
+	struct repository *r = *state;
+
+	assert_refreshed(r);
+	repository_assert_requests(r,
+		"2.root.json timestamp.json 1.snapshot.json 1.targets.json");
+	assert_int_equal(folder_version(&r->device, "timestamp.json"), 1);
+	assert_int_equal(folder_version(&r->device, "snapshot.json"), 1);
+	assert_int_equal(folder_version(&r->device, "targets.json"), 1);
+	assert_int_equal(r->device.n_files, 4);
+}
+
+static void test_update_without_news_makes_two_requests(void **state)
+{
+	struct repository *r = *state;
+
+	assert_refreshed(r);
+	assert_refreshed(r);
+	repository_assert_requests(r, "2.root.json timestamp.json");
+}
+
+static void test_update_stores_the_bytes_as_they_came(void **state)
+{
+	struct repository *r = *state;
+	struct folder served = {};
+
+	assert_refreshed(r);
+	for (size_t i = 0; i < r->server.n_files; i++) {
+		const char *name = strchr(r->server.files[i].name, '.') + 1;
+
+		if (strcmp(r->server.files[i].name, "timestamp.json") == 0)
+			name = "timestamp.json";
+		folder_put(&served, name, r->server.files[i].data, r->server.files[i].len);
+	}
+	assert_true(folder_equal(&served, &r->device));
+	folder_done(&served);
+}
+
+static void test_update_needs_a_root(void **state)
+{
+	struct repository *r = *state;
+	struct error e = {};
+
+	folder_drop(&r->device, "root.json");
+	assert_int_equal(repository_refresh(r, &e), -ENOENT);
+	repository_assert_requests(r, "");
+}
+
+static void test_update_refuses_a_root_that_does_not_sign_itself(void **state)
+{
+	struct repository *r = *state;
+	struct trust_signer *other = repository_signer(r);
+	struct error e = {};
+
+	repository_put(r, "root.json", r->roles[ROOT].md, &other, 1);
+	for (size_t i = 0; i < r->server.n_files; i++)
+		if (strcmp(r->server.files[i].name, "root.json") == 0)
+			folder_put(&r->device, "root.json", r->server.files[i].data,
+				r->server.files[i].len);
+	assert_int_equal(repository_refresh(r, &e), -BSI_E_THRESHOLD);
+	repository_assert_requests(r, "");
+}
+
+/* --- signatures, for each role in the same way --- */
+
+static const char *const served_names[] = {
+	"2.root.json", "timestamp.json", "1.snapshot.json", "1.targets.json"};
+
+static void prepare(struct repository *r, size_t role)
+{
+	/* a root is looked at only when it is the next one */
+	if (role == ROOT)
+		repository_bump(r, ROOT);
+	/* what stands in a list must not be what stops the attack */
+	r->bare = true;
+	json_object_set_new(r->roles[SNAPSHOT].md, "version", json_integer(0));
+	json_object_set_new(r->roles[TIMESTAMP].md, "version", json_integer(0));
+	repository_release(r);
+}
+
+static void test_update_refuses_foreign_signatures(void **state)
+{
+	struct repository *r = *state;
+
+	for (size_t role = ROOT; role <= TARGETS; role++) {
+		struct trust_signer *other;
+		struct error e = {};
+
+		repository_done(r);
+		repository_init(r);
+		prepare(r, role);
+		other = repository_signer(r);
+		repository_put(r, served_names[role], r->roles[role].md, &other, 1);
+		assert_int_equal(repository_refresh(r, &e), -BSI_E_THRESHOLD);
+		assert_non_null(strstr(e.text, "0 valid signatures"));
+		assert_false(role == TARGETS && folder_has(&r->device, "targets.json"));
+	}
+}
+
+static void test_update_refuses_changed_bytes(void **state)
+{
+	struct repository *r = *state;
+
+	for (size_t role = ROOT; role <= TARGETS; role++) {
+		struct error e = {};
+		json_t *changed;
+		AUTO_JSON json_t *document = NULL;
+		AUTO_FREE char *text = NULL;
+
+		repository_done(r);
+		repository_init(r);
+		prepare(r, role);
+		repository_publish(r, role);
+		for (size_t i = 0; i < r->server.n_files; i++)
+			if (strcmp(r->server.files[i].name, served_names[role]) == 0)
+				document = json_loadb((const char *)r->server.files[i].data,
+					r->server.files[i].len, 0, NULL);
+		assert_non_null(document);
+		changed = json_object_get(document, "signed");
+		json_object_set_new(changed, "unknown", json_string("member"));
+		text = json_dumps(document, 0);
+		folder_put(&r->server, served_names[role], text, strlen(text));
+		assert_int_equal(repository_refresh(r, &e), -BSI_E_THRESHOLD);
+	}
+}
+
+static void test_update_takes_unknown_members_that_are_signed(void **state)
+{
+	struct repository *r = *state;
+
+	json_object_set_new(r->roles[TARGETS].md, "x-note", json_pack("{s:[i,n,b]}", "a", 1, 1));
+	json_object_set_new(json_object_get(json_object_get(r->roles[ROOT].md, "roles"), "targets"),
+		"x-owner", json_string("line\nfeed \"and\" \xc3\xa9"));
+	repository_bump(r, ROOT);
+	repository_publish(r, ROOT);
+	repository_bump(r, TARGETS);
+	repository_release(r);
+	assert_refreshed(r);
+	assert_int_equal(folder_version(&r->device, "root.json"), 2);
+	assert_int_equal(folder_version(&r->device, "targets.json"), 2);
+}
+
+static void test_update_refuses_another_type(void **state)
+{
+	struct repository *r = *state;
+	struct trust_signer *all[4];
+
+	/* one key for all roles, so that only the type stands between them */
+	for (size_t i = 0; i < 4; i++)
+		all[i] = r->roles[ROOT].signers[0];
+	for (size_t i = TIMESTAMP; i <= TARGETS; i++)
+		repository_set_keys(r, i, all, 1, 1);
+	repository_bump(r, ROOT);
+	repository_publish(r, ROOT);
+	r->bare = true;
+	repository_release(r);
+	assert_refreshed(r);
+	repository_put(r, "timestamp.json", r->roles[SNAPSHOT].md, all, 1);
+	assert_refused(r, -BSI_E_FORMAT);
+	repository_put(r, "timestamp.json", r->roles[ROOT].md, all, 1);
+	assert_refused(r, -BSI_E_FORMAT);
+}
+
+static void test_update_counts_keys_not_signatures(void **state)
+{
+	struct repository *r = *state;
+	struct trust_signer *two[2] = {repository_signer(r), repository_signer(r)};
+	const struct trust_signer *dup[2];
+
+	repository_set_keys(r, TIMESTAMP, two, 2, 2);
+	repository_bump(r, ROOT);
+	repository_publish(r, ROOT);
+	/* one of two */
+	repository_put(r, "timestamp.json", r->roles[TIMESTAMP].md, two, 1);
+	assert_int_equal(repository_refresh(r, NULL), -BSI_E_THRESHOLD);
+	/* one of two, twice: the file itself is malformed */
+	dup[0] = dup[1] = two[0];
+	repository_put(r, "timestamp.json", r->roles[TIMESTAMP].md,
+		(struct trust_signer *const *)(uintptr_t)dup, 2);
+	assert_int_equal(repository_refresh(r, NULL), -BSI_E_FORMAT);
+	repository_put(r, "timestamp.json", r->roles[TIMESTAMP].md, two, 2);
+	assert_refreshed(r);
+}
+
+/* A key object with one more member is another keyid and still the same key. */
+static void test_update_counts_one_key_under_two_names_once(void **state)
+{
+	struct repository *r = *state;
+	struct trust_signer *signer = repository_signer(r);
+	AUTO_JSON json_t *object = trust_signer_public(signer);
+	AUTO_JSON json_t *document = NULL;
+	AUTO_FREE char *text = NULL;
+	struct digest_hex other_id;
+	json_t *role, *list;
+
+	json_object_set_new(object, "x", json_string("alias"));
+	assert_int_equal(trust_key_object_id(object, &other_id), 0);
+	repository_set_keys(r, TIMESTAMP, &signer, 1, 2);
+	json_object_set(json_object_get(r->roles[ROOT].md, "keys"), other_id.text, object);
+	role = json_object_get(json_object_get(r->roles[ROOT].md, "roles"), "timestamp");
+	json_array_append_new(json_object_get(role, "keyids"), json_string(other_id.text));
+	repository_bump(r, ROOT);
+	repository_publish(r, ROOT);
+	repository_publish(r, TIMESTAMP);
+	for (size_t i = 0; i < r->server.n_files; i++)
+		if (strcmp(r->server.files[i].name, "timestamp.json") == 0)
+			document = json_loadb((const char *)r->server.files[i].data,
+				r->server.files[i].len, 0, NULL);
+	list = json_object_get(document, "signatures");
+	json_array_append_new(list,
+		json_pack("{s:s, s:O}", "keyid", other_id.text, "sig",
+			json_object_get(json_array_get(list, 0), "sig")));
+	text = json_dumps(document, 0);
+	folder_put(&r->server, "timestamp.json", text, strlen(text));
+	assert_int_equal(repository_refresh(r, NULL), -BSI_E_THRESHOLD);
+
+	/* with a threshold of one the same file is good */
+	json_object_set_new(role, "threshold", json_integer(1));
+	repository_bump(r, ROOT);
+	repository_publish(r, ROOT);
+	assert_refreshed(r);
+}
+
+static void test_update_refuses_a_threshold_below_one(void **state)
+{
+	static const int thresholds[] = {0, -1};
+	struct repository *r = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(thresholds); i++) {
+		json_t *roles = json_object_get(r->roles[ROOT].md, "roles");
+
+		json_object_set_new(r->roles[ROOT].md, "version", json_integer(2));
+		json_object_set_new(json_object_get(roles, "targets"), "threshold",
+			json_integer(thresholds[i]));
+		repository_publish(r, ROOT);
+		assert_refused(r, -BSI_E_FORMAT);
+	}
+}
+
+static void test_update_passes_over_bad_signatures(void **state)
+{
+	static const char *const sigs[] = {"", "0", "zz", "00", "ABCDEF", "00112233445566778899"};
+	struct repository *r = *state;
+	AUTO_JSON json_t *document = NULL;
+	AUTO_FREE char *text = NULL;
+	json_t *list;
+	char keyid[65];
+
+	for (size_t i = 0; i < r->server.n_files; i++)
+		if (strcmp(r->server.files[i].name, "timestamp.json") == 0)
+			document = json_loadb((const char *)r->server.files[i].data,
+				r->server.files[i].len, 0, NULL);
+	list = json_object_get(document, "signatures");
+	for (size_t i = 0; i < ARRAY_SIZE(sigs); i++) {
+		(void)snprintf(keyid, sizeof keyid, "%064zu", i);
+		json_array_insert_new(list, 0,
+			json_pack("{s:s, s:s}", "keyid", keyid, "sig", sigs[i]));
+	}
+	text = json_dumps(document, 0);
+	folder_put(&r->server, "timestamp.json", text, strlen(text));
+	assert_refreshed(r);
+}
+
+static void test_update_refuses_ten_thousand_signatures(void **state)
+{
+	struct repository *r = *state;
+	AUTO_DONE(buffer) struct buffer text = buffer_of(1U << 24);
+	struct error e = {};
+
+	/* a root may be large enough to hold them */
+	buffer_put_text(&text, "{\"signed\":{},\"signatures\":[");
+	for (int i = 0; i < 10000; i++)
+		buffer_printf(&text, "%s{\"keyid\":\"%d\",\"sig\":\"\"}", i > 0 ? "," : "", i);
+	buffer_put_text(&text, "]}");
+	assert_true(text.len < TRUST_ROOT_MAX_BYTES);
+	folder_put(&r->server, "2.root.json", text.data, text.len);
+	assert_int_equal(repository_refresh(r, &e), -BSI_E_LIMIT);
+	assert_non_null(strstr(e.text, "signatures"));
+}
+
+static void test_update_refuses_deep_nesting(void **state)
+{
+	struct repository *r = *state;
+	char text[TRUST_TIMESTAMP_MAX_BYTES];
+	struct error e = {};
+
+	memset(text, '[', sizeof text);
+	memcpy(text, "{\"a\":", 5);
+	folder_put(&r->server, "timestamp.json", text, sizeof text);
+	assert_int_equal(repository_refresh(r, &e), -BSI_E_LIMIT);
+	assert_non_null(strstr(e.text, "nested"));
+}
+
+static void test_update_refuses_files_above_their_limit(void **state)
+{
+	struct repository *r = *state;
+	AUTO_FREE char *text = calloc(1, TRUST_ROOT_MAX_BYTES + 1);
+
+	assert_non_null(text);
+	memset(text, ' ', TRUST_ROOT_MAX_BYTES + 1);
+	folder_put(&r->server, "timestamp.json", text, TRUST_TIMESTAMP_MAX_BYTES + 1);
+	assert_refused(r, -BSI_E_LIMIT);
+	folder_put(&r->server, "2.root.json", text, TRUST_ROOT_MAX_BYTES + 1);
+	assert_refused(r, -BSI_E_LIMIT);
+}
+
+/* --- time --- */
+
+static void test_update_refuses_an_expired_role(void **state)
+{
+	struct repository *r = *state;
+
+	for (size_t role = ROOT; role <= TARGETS; role++) {
+		struct error e = {};
+
+		repository_done(r);
+		repository_init(r);
+		prepare(r, role);
+		repository_expire(r, role);
+		if (role == ROOT)
+			repository_publish(r, ROOT);
+		json_object_set_new(r->roles[SNAPSHOT].md, "version", json_integer(0));
+		json_object_set_new(r->roles[TIMESTAMP].md, "version", json_integer(0));
+		repository_release(r);
+		assert_int_equal(repository_refresh(r, &e), -BSI_E_EXPIRED);
+		assert_non_null(strstr(e.text, "2023-11-14T22:13:20Z"));
+		/* the expired root stays, being a link of the chain; of the others nothing does */
+		assert_int_equal(folder_version(&r->device, "root.json"), role == ROOT ? 2 : 1);
+		assert_false(role <= TIMESTAMP && folder_has(&r->device, "timestamp.json"));
+		assert_false(role <= SNAPSHOT && folder_has(&r->device, "snapshot.json"));
+		assert_false(folder_has(&r->device, "targets.json"));
+	}
+}
+
+static void test_update_goes_through_an_expired_root_between(void **state)
+{
+	struct repository *r = *state;
+	AUTO_JSON json_t *later = json_deep_copy(json_object_get(r->roles[ROOT].md, "expires"));
+
+	repository_bump(r, ROOT);
+	repository_expire(r, ROOT);
+	repository_publish(r, ROOT);
+	repository_bump(r, ROOT);
+	json_object_set(r->roles[ROOT].md, "expires", later);
+	repository_publish(r, ROOT);
+	assert_refreshed(r);
+	assert_int_equal(folder_version(&r->device, "root.json"), 3);
+}
+
+/* A frozen mirror: all that it serves was good once. */
+static void test_update_notices_a_freeze(void **state)
+{
+	struct repository *r = *state;
+
+	assert_refreshed(r);
+	r->now_utc_s = NOW_UTC_S + 7 * 86400 - 1;
+	assert_refreshed(r);
+	r->now_utc_s = NOW_UTC_S + 7 * 86400;
+	assert_refused(r, -BSI_E_EXPIRED);
+}
+
+static void test_update_holds_the_clock_to_the_floor(void **state)
+{
+	struct repository *r = *state;
+	struct trust_updater *u = NULL;
+	struct error e = {};
+
+	/* a device without a clock, and a mirror that serves what expired before the root was made */
+	r->now_utc_s = 0;
+	json_object_set_new(r->roles[TIMESTAMP].md, "expires", json_string("2023-11-01T00:00:00Z"));
+	repository_release(r);
+	assert_int_equal(repository_refresh(r, &e), -BSI_E_EXPIRED);
+	assert_int_equal(repository_updater(r, &u, &e), 0);
+	assert_int_equal(trust_updater_floor_utc_s(u), NOW_UTC_S - 86400);
+	trust_updater_free(u);
+}
+
+static void test_update_tells_floor_and_expiry(void **state)
+{
+	struct repository *r = *state;
+	struct trust_updater *u = NULL;
+	struct error e = {};
+
+	json_object_set_new(r->roles[TARGETS].md, "issued",
+		json_string(utc_format(NOW_UTC_S - 100).text));
+	/* what an online key says about the time of issue counts for nothing */
+	json_object_set_new(r->roles[TIMESTAMP].md, "issued",
+		json_string(utc_format(NOW_UTC_S + 86400).text));
+	repository_bump(r, TARGETS);
+	repository_release(r);
+	assert_int_equal(repository_updater(r, &u, &e), 0);
+	assert_true(trust_updater_expires_utc_s(u) == INT64_MAX);
+	assert_int_equal(trust_updater_refresh(u, &e), 0);
+	assert_int_equal(trust_updater_floor_utc_s(u), NOW_UTC_S - 100);
+	assert_int_equal(trust_updater_expires_utc_s(u), NOW_UTC_S + 7 * 86400);
+	assert_int_equal(trust_updater_root_version(u), 1);
+	assert_int_equal(trust_updater_refresh(u, &e), -EINVAL);
+	trust_updater_free(u);
+}
+
+/* --- versions --- */
+
+static void test_update_refuses_an_older_timestamp(void **state)
+{
+	struct repository *r = *state;
+
+	repository_release(r);
+	assert_refreshed(r);
+	json_object_set_new(r->roles[TIMESTAMP].md, "version", json_integer(1));
+	repository_publish(r, TIMESTAMP);
+	assert_refused(r, -BSI_E_ROLLBACK);
+}
+
+static void test_update_keeps_the_timestamp_of_the_same_version(void **state)
+{
+	struct repository *r = *state;
+	struct folder before = {};
+
+	assert_refreshed(r);
+	folder_copy(&before, &r->device);
+	json_object_set_new(json_object_get(json_object_get(r->roles[TIMESTAMP].md, "meta"),
+				    "snapshot.json"),
+		"version", json_integer(100));
+	repository_publish(r, TIMESTAMP);
+	assert_refreshed(r);
+	repository_assert_requests(r, "2.root.json timestamp.json");
+	assert_true(folder_equal(&before, &r->device));
+	folder_done(&before);
+}
+
+/* The same version is no reason to stop: the run before may have failed on the snapshot. */
+static void test_update_goes_on_after_a_snapshot_that_failed(void **state)
+{
+	struct repository *r = *state;
+
+	r->broken_url = "1.snapshot.json";
+	r->broken_code = -BSI_E_TRANSFER;
+	assert_int_equal(repository_refresh(r, NULL), -BSI_E_TRANSFER);
+	assert_true(folder_has(&r->device, "timestamp.json"));
+	assert_false(folder_has(&r->device, "snapshot.json"));
+	r->broken_url = NULL;
+	assert_refreshed(r);
+	assert_int_equal(folder_version(&r->device, "targets.json"), 1);
+}
+
+static void test_update_refuses_a_timestamp_with_an_older_snapshot(void **state)
+{
+	struct repository *r = *state;
+
+	repository_release(r);
+	assert_refreshed(r);
+	json_object_set_new(json_object_get(json_object_get(r->roles[TIMESTAMP].md, "meta"),
+				    "snapshot.json"),
+		"version", json_integer(1));
+	repository_bump(r, TIMESTAMP);
+	repository_publish(r, TIMESTAMP);
+	assert_refused(r, -BSI_E_ROLLBACK);
+}
+
+/* Publish a snapshot as it stands, and a timestamp for it. */
+static void publish_snapshot(struct repository *r)
+{
+	repository_bump(r, SNAPSHOT);
+	repository_publish(r, SNAPSHOT);
+	json_object_set_new(json_object_get(r->roles[TIMESTAMP].md, "meta"), "snapshot.json",
+		json_pack("{s:O}", "version", json_object_get(r->roles[SNAPSHOT].md, "version")));
+	repository_bump(r, TIMESTAMP);
+	repository_publish(r, TIMESTAMP);
+}
+
+static void test_update_refuses_a_snapshot_with_older_targets(void **state)
+{
+	struct repository *r = *state;
+	json_t *meta = json_object_get(r->roles[SNAPSHOT].md, "meta");
+
+	repository_bump(r, TARGETS);
+	repository_release(r);
+	assert_refreshed(r);
+	json_object_set_new(meta, "targets.json", json_pack("{s:i}", "version", 1));
+	publish_snapshot(r);
+	assert_int_equal(repository_refresh(r, NULL), -BSI_E_ROLLBACK);
+	assert_int_equal(folder_version(&r->device, "snapshot.json"), 2);
+	assert_int_equal(folder_version(&r->device, "targets.json"), 2);
+}
+
+static void test_update_refuses_a_snapshot_without_a_role(void **state)
+{
+	struct repository *r = *state;
+	json_t *meta = json_object_get(r->roles[SNAPSHOT].md, "meta");
+
+	repository_delegate(r, TARGETS, "debian:12:amd64", "debian:12:amd64/*", true);
+	repository_bump(r, TARGETS);
+	repository_release(r);
+	assert_refreshed(r);
+	json_object_del(meta, "debian:12:amd64.json");
+	publish_snapshot(r);
+	assert_int_equal(repository_refresh(r, NULL), -BSI_E_ROLLBACK);
+	assert_int_equal(folder_version(&r->device, "snapshot.json"), 2);
+}
+
+/* The stored snapshot guards against a rollback though it has expired. */
+static void test_update_compares_with_an_expired_snapshot(void **state)
+{
+	struct repository *r = *state;
+	json_t *meta = json_object_get(r->roles[SNAPSHOT].md, "meta");
+
+	repository_bump(r, TARGETS);
+	repository_release(r);
+	assert_refreshed(r);
+	r->now_utc_s += 30 * 86400;
+	json_object_set_new(r->roles[SNAPSHOT].md, "expires",
+		json_string(utc_format(r->now_utc_s + 1000).text));
+	json_object_set_new(r->roles[TIMESTAMP].md, "expires",
+		json_string(utc_format(r->now_utc_s + 1000).text));
+	json_object_set_new(meta, "targets.json", json_pack("{s:i}", "version", 1));
+	publish_snapshot(r);
+	assert_int_equal(repository_refresh(r, NULL), -BSI_E_ROLLBACK);
+}
+
+static void test_update_refuses_versions_other_than_listed(void **state)
+{
+	struct repository *r = *state;
+
+	r->bare = true;
+	repository_release(r);
+	/* an older one under the newer name: a mix of what was good at different times */
+	json_object_set_new(r->roles[SNAPSHOT].md, "version", json_integer(1));
+	repository_put(r, "2.snapshot.json", r->roles[SNAPSHOT].md, r->roles[SNAPSHOT].signers, 1);
+	assert_int_equal(repository_refresh(r, NULL), -BSI_E_ROLLBACK);
+	assert_false(folder_has(&r->device, "snapshot.json"));
+
+	json_object_set_new(r->roles[SNAPSHOT].md, "version", json_integer(2));
+	repository_publish(r, SNAPSHOT);
+	repository_bump(r, TARGETS);
+	repository_put(r, "1.targets.json", r->roles[TARGETS].md, r->roles[TARGETS].signers, 1);
+	assert_int_equal(repository_refresh(r, NULL), -BSI_E_ROLLBACK);
+	assert_false(folder_has(&r->device, "targets.json"));
+}
+
+static void test_update_refuses_other_bytes_than_listed(void **state)
+{
+	struct repository *r = *state;
+
+	/* well signed, of the right version, and not what the snapshot lists */
+	json_object_set_new(r->roles[TARGETS].md, "x", json_string("mixed in"));
+	repository_publish(r, TARGETS);
+	assert_int_equal(repository_refresh(r, NULL), -BSI_E_LIMIT);
+	json_object_set_new(r->roles[TARGETS].md, "spec_version", json_string("1.0.9"));
+	json_object_del(r->roles[TARGETS].md, "x");
+	repository_publish(r, TARGETS);
+	assert_int_equal(repository_refresh(r, NULL), -BSI_E_DIGEST);
+
+	json_object_set_new(r->roles[SNAPSHOT].md, "spec_version", json_string("1.0.35"));
+	repository_publish(r, SNAPSHOT);
+	folder_drop(&r->device, "snapshot.json");
+	assert_int_equal(repository_refresh(r, NULL), -BSI_E_DIGEST);
+	assert_false(folder_has(&r->device, "targets.json"));
+}
+
+/* --- the root chain --- */
+
+static void test_root_follows_a_chain_of_rotations(void **state)
+{
+	struct repository *r = *state;
+	struct trust_signer *old[3] = {r->roles[ROOT].signers[0]}, *next[3];
+
+	for (size_t v = 2; v <= 4; v++) {
+		for (size_t i = 0; i < 3; i++)
+			next[i] = repository_signer(r);
+		repository_set_keys(r, ROOT, next, 3, 2);
+		repository_bump(r, ROOT);
+		if (v > 2) {
+			/* the threshold of the root before is two by then */
+			repository_publish_root(r, old, 1);
+			assert_int_equal(repository_refresh(r, NULL), -BSI_E_THRESHOLD);
+			assert_int_equal(folder_version(&r->device, "root.json"), v - 1);
+		}
+		repository_publish_root(r, old, v > 2 ? 2 : 1);
+		assert_refreshed(r);
+		assert_int_equal(folder_version(&r->device, "root.json"), v);
+		memcpy(old, next, sizeof old);
+	}
+}
+
+static void test_root_needs_the_old_keys_and_its_own(void **state)
+{
+	struct repository *r = *state;
+	struct trust_signer *old = r->roles[ROOT].signers[0], *next = repository_signer(r);
+	struct error e = {};
+
+	repository_set_keys(r, ROOT, &next, 1, 1);
+	repository_bump(r, ROOT);
+	repository_put(r, "2.root.json", r->roles[ROOT].md, &next, 1);
+	assert_refused(r, -BSI_E_THRESHOLD);
+	(void)repository_refresh(r, &e);
+	assert_non_null(strstr(e.text, "by the keys of root 1"));
+	repository_put(r, "2.root.json", r->roles[ROOT].md, &old, 1);
+	assert_refused(r, -BSI_E_THRESHOLD);
+	(void)repository_refresh(r, &e);
+	assert_non_null(strstr(e.text, "by its own keys"));
+	repository_publish_root(r, &old, 1);
+	assert_refreshed(r);
+	assert_int_equal(folder_version(&r->device, "root.json"), 2);
+}
+
+static void test_root_is_exactly_the_next_version(void **state)
+{
+	static const struct {
+		int version, code;
+	} rows[] = {{1, -BSI_E_ROLLBACK}, {3, -BSI_E_FORMAT}, {0, -BSI_E_FORMAT}};
+	struct repository *r = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		json_object_set_new(r->roles[ROOT].md, "version", json_integer(rows[i].version));
+		repository_put(r, "2.root.json", r->roles[ROOT].md, r->roles[ROOT].signers, 1);
+		assert_refused(r, rows[i].code);
+	}
+}
+
+/* Only "there is none" says that a root is the newest: a broken server does not. */
+static void test_root_errors_are_not_the_end_of_the_chain(void **state)
+{
+	struct repository *r = *state;
+
+	r->broken_url = "2.root.json";
+	r->broken_code = -BSI_E_TRANSFER;
+	assert_refused(r, -BSI_E_TRANSFER);
+	repository_assert_requests(r, "2.root.json");
+}
+
+static void test_root_good_links_stay_when_a_later_one_is_bad(void **state)
+{
+	struct repository *r = *state;
+	struct trust_signer *other = repository_signer(r);
+
+	repository_bump(r, ROOT);
+	repository_publish(r, ROOT);
+	repository_bump(r, ROOT);
+	repository_put(r, "3.root.json", r->roles[ROOT].md, &other, 1);
+	assert_int_equal(repository_refresh(r, NULL), -BSI_E_THRESHOLD);
+	assert_int_equal(folder_version(&r->device, "root.json"), 2);
+	repository_publish(r, ROOT);
+	assert_refreshed(r);
+	assert_int_equal(folder_version(&r->device, "root.json"), 3);
+}
+
+static void test_root_stops_after_enough_rotations_and_goes_on(void **state)
+{
+	struct repository *r = *state;
+	char name[32];
+
+	for (int v = 2; v <= TRUST_ROTATIONS_MAX + 3; v++) {
+		json_object_set_new(r->roles[ROOT].md, "version", json_integer(v));
+		(void)snprintf(name, sizeof name, "%d.root.json", v);
+		/* the server's folder is small: each comes just when the one before is gone */
+		repository_put(r, name, r->roles[ROOT].md, r->roles[ROOT].signers, 1);
+		if (v % 64 != 0)
+			continue;
+		assert_refreshed(r);
+		for (int old = v - 63; old <= v; old++) {
+			(void)snprintf(name, sizeof name, "%d.root.json", old);
+			folder_drop(&r->server, name);
+		}
+	}
+	assert_refreshed(r);
+	assert_int_equal(folder_version(&r->device, "root.json"), TRUST_ROTATIONS_MAX + 3);
+}
+
+/* An attacker with the online keys pushed the versions to the end; new keys bring them back. */
+static void fast_forward(struct repository *r)
+{
+	json_object_set_new(r->roles[TIMESTAMP].md, "version", json_integer(INT64_MAX - 2));
+	json_object_set_new(r->roles[SNAPSHOT].md, "version", json_integer(INT64_MAX - 3));
+	json_object_set_new(r->roles[TARGETS].md, "version", json_integer(INT64_MAX));
+	repository_release(r);
+	assert_refreshed(r);
+	assert_true(folder_version(&r->device, "targets.json") == INT64_MAX);
+	json_object_set_new(r->roles[TIMESTAMP].md, "version", json_integer(1));
+	json_object_set_new(r->roles[SNAPSHOT].md, "version", json_integer(1));
+	json_object_set_new(r->roles[TARGETS].md, "version", json_integer(1));
+	repository_release(r);
+}
+
+static void test_update_recovers_from_a_fast_forward(void **state)
+{
+	struct repository *r = *state;
+
+	for (size_t role = TIMESTAMP; role <= SNAPSHOT; role++) {
+		struct trust_signer *next[2];
+
+		repository_done(r);
+		repository_init(r);
+		fast_forward(r);
+		assert_refused(r, -BSI_E_ROLLBACK);
+		/* a rotation that leaves the old key in its place beside a new one counts too */
+		next[0] = r->roles[role].signers[0];
+		next[1] = repository_signer(r);
+		repository_set_keys(r, role, next, 2, 1);
+		repository_bump(r, ROOT);
+		repository_publish(r, ROOT);
+		repository_release(r);
+		assert_refreshed(r);
+		assert_int_equal(folder_version(&r->device, "targets.json"), 1);
+	}
+}
+
+static void test_update_recovers_when_the_keys_came_back(void **state)
+{
+	struct repository *r = *state;
+	struct trust_signer *first = r->roles[TIMESTAMP].signers[0], *second = repository_signer(r);
+
+	fast_forward(r);
+	repository_set_keys(r, TIMESTAMP, &second, 1, 1);
+	repository_bump(r, ROOT);
+	repository_publish(r, ROOT);
+	repository_set_keys(r, TIMESTAMP, &first, 1, 1);
+	repository_bump(r, ROOT);
+	repository_publish(r, ROOT);
+	assert_refreshed(r);
+	assert_int_equal(folder_version(&r->device, "root.json"), 3);
+	assert_int_equal(folder_version(&r->device, "snapshot.json"), 2);
+}
+
+/* Cut between dropping and storing the root: the next run drops again and recovers. */
+static void test_update_recovers_after_a_cut_while_rotating(void **state)
+{
+	struct repository *r = *state;
+	struct trust_signer *next = repository_signer(r);
+
+	fast_forward(r);
+	repository_set_keys(r, TIMESTAMP, &next, 1, 1);
+	repository_bump(r, ROOT);
+	repository_publish(r, ROOT);
+	repository_release(r);
+	r->unsaved = "root.json";
+	assert_int_equal(repository_refresh(r, NULL), -EIO);
+	assert_int_equal(folder_version(&r->device, "root.json"), 1);
+	r->unsaved = NULL;
+	assert_refreshed(r);
+	assert_int_equal(folder_version(&r->device, "targets.json"), 1);
+}
+
+static void test_update_other_rotations_recover_nothing(void **state)
+{
+	struct repository *r = *state;
+	struct trust_signer *next = repository_signer(r);
+
+	fast_forward(r);
+	repository_set_keys(r, TARGETS, &next, 1, 1);
+	repository_bump(r, ROOT);
+	repository_publish(r, ROOT);
+	assert_int_equal(repository_refresh(r, NULL), -BSI_E_ROLLBACK);
+}
+
+static void test_update_goes_on_after_a_cut_anywhere(void **state)
+{
+	static const char *const names[] = {"root.json", "timestamp.json", "snapshot.json",
+		"targets.json"};
+	struct repository *r = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		repository_bump(r, ROOT);
+		repository_publish(r, ROOT);
+		repository_bump(r, TARGETS);
+		repository_release(r);
+		r->unsaved = names[i];
+		assert_int_equal(repository_refresh(r, NULL), -EIO);
+		r->unsaved = NULL;
+		assert_refreshed(r);
+		assert_int_equal(folder_version(&r->device, "targets.json"), i + 2);
+	}
+}
+
+static void test_update_stored_files_by_old_keys_are_not_believed(void **state)
+{
+	struct repository *r = *state;
+	struct trust_signer *next = repository_signer(r);
+
+	assert_refreshed(r);
+	repository_set_keys(r, TARGETS, &next, 1, 1);
+	repository_bump(r, ROOT);
+	repository_publish(r, ROOT);
+	/* the same version and the same content, and the stored copy has the old signature */
+	r->bare = true;
+	repository_release(r);
+	assert_refreshed(r);
+	repository_assert_requests(r,
+		"2.root.json 3.root.json timestamp.json 2.snapshot.json 1.targets.json");
+}
+
+static void test_update_damaged_stored_files_are_fetched_again(void **state)
+{
+	static const char *const names[] = {"timestamp.json", "snapshot.json", "targets.json"};
+	struct repository *r = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		assert_refreshed(r);
+		folder_put(&r->device, names[i], "{", 1);
+		assert_refreshed(r);
+		assert_int_equal(folder_version(&r->device, names[i]), 1);
+	}
+}
+
+static void test_update_without_consistent_snapshots(void **state)
+{
+	struct repository *r = *state;
+
+	json_object_del(r->roles[ROOT].md, "consistent_snapshot");
+	repository_bump(r, ROOT);
+	repository_publish(r, ROOT);
+	repository_put(r, "snapshot.json", r->roles[SNAPSHOT].md, r->roles[SNAPSHOT].signers, 1);
+	repository_put(r, "targets.json", r->roles[TARGETS].md, r->roles[TARGETS].signers, 1);
+	assert_refreshed(r);
+	repository_assert_requests(r,
+		"2.root.json 3.root.json timestamp.json snapshot.json targets.json");
+}
+
+static void test_update_a_file_that_is_listed_and_gone_is_a_transfer_error(void **state)
+{
+	struct repository *r = *state;
+	struct error e = {};
+
+	folder_drop(&r->server, "1.targets.json");
+	assert_int_equal(repository_refresh(r, &e), -BSI_E_TRANSFER);
+	assert_non_null(strstr(e.text, "1.targets.json"));
+}
+
+/* --- offline --- */
+
+static int offline(struct repository *r, const char *path)
+{
+	AUTO_DONE(trust_target) struct trust_target target = {};
+	struct trust_updater *u = NULL;
+	struct error e = {};
+	int result;
+
+	assert_int_equal(repository_updater(r, &u, &e), 0);
+	result = trust_updater_offline(u, &e);
+	if (result == 0)
+		result = trust_updater_target(u, path, &target, &e);
+	if (result == 0)
+		assert_int_equal(trust_updater_expires_utc_s(u), NOW_UTC_S + 7 * 86400);
+	assert_int_equal(r->n_requests, 0);
+	trust_updater_free(u);
+	return result;
+}
+
+static void test_offline_needs_no_server_and_no_time(void **state)
+{
+	struct trust_target target = {};
+	struct repository *r = *state;
+	size_t base = repository_delegate(r, TARGETS, "b", "b/*", true);
+
+	repository_add_target(r, base, "b/index.json", "content");
+	repository_bump(r, TARGETS);
+	repository_release(r);
+	assert_int_equal(offline(r, "b/index.json"), -ENOENT);
+	assert_int_equal(repository_find(r, "b/index.json", &target), 0);
+	trust_target_done(&target);
+	r->now_utc_s += 1000 * 86400;
+	assert_int_equal(offline(r, "b/index.json"), 0);
+	assert_int_equal(offline(r, "b/other"), -BSI_E_MISSING);
+}
+
+static void test_offline_stands_after_an_interrupted_refresh(void **state)
+{
+	struct trust_target target = {};
+	struct repository *r = *state;
+
+	repository_add_target(r, TARGETS, "a", "content");
+	repository_bump(r, TARGETS);
+	repository_release(r);
+	assert_int_equal(repository_find(r, "a", &target), 0);
+	trust_target_done(&target);
+	repository_bump(r, TARGETS);
+	repository_release(r);
+	r->unsaved = "targets.json";
+	assert_int_equal(repository_refresh(r, NULL), -EIO);
+	assert_int_equal(folder_version(&r->device, "snapshot.json"), 3);
+	assert_int_equal(offline(r, "a"), 0);
+}
+
+static void test_offline_still_verifies(void **state)
+{
+	struct repository *r = *state;
+	struct trust_signer *other = repository_signer(r);
+
+	repository_add_target(r, TARGETS, "a", "content");
+	repository_bump(r, TARGETS);
+	repository_release(r);
+	assert_refreshed(r);
+	repository_put(r, "x", r->roles[TARGETS].md, &other, 1);
+	for (size_t i = 0; i < r->server.n_files; i++)
+		if (strcmp(r->server.files[i].name, "x") == 0)
+			folder_put(&r->device, "targets.json", r->server.files[i].data,
+				r->server.files[i].len);
+	assert_int_equal(offline(r, "a"), -BSI_E_THRESHOLD);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_update_first_refresh_takes_everything),
+		TEST(test_update_without_news_makes_two_requests),
+		TEST(test_update_stores_the_bytes_as_they_came),
+		TEST(test_update_needs_a_root),
+		TEST(test_update_refuses_a_root_that_does_not_sign_itself),
+		TEST(test_update_refuses_foreign_signatures),
+		TEST(test_update_refuses_changed_bytes),
+		TEST(test_update_takes_unknown_members_that_are_signed),
+		TEST(test_update_refuses_another_type),
+		TEST(test_update_counts_keys_not_signatures),
+		TEST(test_update_counts_one_key_under_two_names_once),
+		TEST(test_update_refuses_a_threshold_below_one),
+		TEST(test_update_passes_over_bad_signatures),
+		TEST(test_update_refuses_ten_thousand_signatures),
+		TEST(test_update_refuses_deep_nesting),
+		TEST(test_update_refuses_files_above_their_limit),
+		TEST(test_update_refuses_an_expired_role),
+		TEST(test_update_goes_through_an_expired_root_between),
+		TEST(test_update_notices_a_freeze),
+		TEST(test_update_holds_the_clock_to_the_floor),
+		TEST(test_update_tells_floor_and_expiry),
+		TEST(test_update_refuses_an_older_timestamp),
+		TEST(test_update_keeps_the_timestamp_of_the_same_version),
+		TEST(test_update_goes_on_after_a_snapshot_that_failed),
+		TEST(test_update_refuses_a_timestamp_with_an_older_snapshot),
+		TEST(test_update_refuses_a_snapshot_with_older_targets),
+		TEST(test_update_refuses_a_snapshot_without_a_role),
+		TEST(test_update_compares_with_an_expired_snapshot),
+		TEST(test_update_refuses_versions_other_than_listed),
+		TEST(test_update_refuses_other_bytes_than_listed),
+		TEST(test_root_follows_a_chain_of_rotations),
+		TEST(test_root_needs_the_old_keys_and_its_own),
+		TEST(test_root_is_exactly_the_next_version),
+		TEST(test_root_errors_are_not_the_end_of_the_chain),
+		TEST(test_root_good_links_stay_when_a_later_one_is_bad),
+		TEST(test_root_stops_after_enough_rotations_and_goes_on),
+		TEST(test_update_recovers_from_a_fast_forward),
+		TEST(test_update_recovers_when_the_keys_came_back),
+		TEST(test_update_recovers_after_a_cut_while_rotating),
+		TEST(test_update_other_rotations_recover_nothing),
+		TEST(test_update_goes_on_after_a_cut_anywhere),
+		TEST(test_update_stored_files_by_old_keys_are_not_believed),
+		TEST(test_update_damaged_stored_files_are_fetched_again),
+		TEST(test_update_without_consistent_snapshots),
+		TEST(test_update_a_file_that_is_listed_and_gone_is_a_transfer_error),
+		TEST(test_offline_needs_no_server_and_no_time),
+		TEST(test_offline_stands_after_an_interrupted_refresh),
+		TEST(test_offline_still_verifies),
+	};
+
+	return cmocka_run_group_tests_name("update", tests, NULL, NULL);
+}
