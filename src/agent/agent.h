@@ -22,6 +22,9 @@
 /* done and total count bytes; not 0 ends the work. */
 typedef int agent_progress(void *ctx, const char *what, uint64_t done, uint64_t total);
 
+/* A line for a person about what comes: "brings 4.9 MB, takes 18 MB of disk". */
+typedef void agent_note(void *ctx, const char *text);
+
 enum agent_flags {
 	AGENT_FORCE_LOOP = 1 << 0, /* images through loop devices, as on kernels before 6.12 */
 };
@@ -35,7 +38,8 @@ struct agent_settings {
 	int64_t now_utc_s; /* one reading of the clock */
 	enum agent_flags flags;
 	agent_progress *progress; /* may be NULL */
-	void *progress_ctx;
+	agent_note *note;         /* may be NULL */
+	void *ctx;                /* of both */
 };
 
 struct agent;

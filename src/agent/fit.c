@@ -20,9 +20,17 @@ void fit_free(struct fit *fit)
 			if (c->files[k] >= 0)
 				(void)close(c->files[k]);
 		free(c->files);
+		if (c->image_fd >= 0)
+			(void)close(c->image_fd);
 	}
 	free(fit->components);
 	free(fit);
+}
+
+bool fit_has_file(const struct fit_component *c, size_t file)
+{
+	return c->match.verdict == MATCH_SET &&
+	       c->component->sets[c->match.set].files[file].present;
 }
 
 /* A manifest may name more files than a process may open by default. */
@@ -72,6 +80,7 @@ int fit_open(int root_fd, const struct manifest *manifest, struct fit **ret, str
 
 		c->component = component;
 		c->match.verdict = MATCH_MISMATCH;
+		c->image_fd = -EBADF;
 		c->files = malloc((component->n_files + 1) * sizeof *c->files);
 		if (!c->files)
 			return -ENOMEM;

@@ -5,6 +5,7 @@
  * digest taken through that descriptor, and the match decided (improvement/match.h). The
  * descriptors stay open: what was matched is what is mounted over.
  */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "agent/packages.h"
@@ -14,10 +15,14 @@
 #include "improvement/manifest.h"
 #include "improvement/match.h"
 
+#define FIT_PROBLEM_MAX 512
+
 struct fit_component {
 	const struct component *component; /* of the manifest, borrowed */
 	struct match match;
 	int *files; /* n_files of the component; -EBADF where the base has no such file */
+	int image_fd; /* its image, measured through this descriptor; -EBADF until then */
+	char problem[FIT_PROBLEM_MAX]; /* it fits, and still cannot be attached; empty if it can */
 };
 
 struct fit {
@@ -30,6 +35,9 @@ int fit_measure(int root_fd, const struct manifest *manifest, struct fit **ret,
 	struct error *reterr) MUST_CHECK;
 void fit_free(struct fit *fit);
 DEFINE_FREEP(fit)
+
+/* The files that the matched base set has, so those that are mounted over. */
+bool fit_has_file(const struct fit_component *c, size_t file);
 
 /* Only opens the files; every verdict is MATCH_MISMATCH. For who needs inodes and no digests. */
 int fit_open(int root_fd, const struct manifest *manifest, struct fit **ret, struct error *reterr)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "improvement/base_id.h"
+#include "improvement/letter.h"
 
 static struct decision decide(enum decision_action action, const struct index_entry *entry,
 	const char *id, const char *fmt, ...) PRINTF_LIKE(4, 5);

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "agent/context.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "store/denied.h"
+#include "store/history.h"
+#include "store/settings.h"
+
+void agent_free(struct agent *a)
+{
+	if (!a)
+		return;
+	if (a->root_fd >= 0)
+		(void)close(a->root_fd);
+	store_free(a->store);
+	device_free(a->device);
+	free(a);
+}
+
+/* A device that was never enrolled has no state directory: that reads as a fresh device. */
+static int open_state(const char *path, int *ret, struct error *reterr)
+{
+	int fd;
+
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT && mkdir(path, 0700) == 0)
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_set(reterr, -errno, "%s: %s", path, error_text(-errno));
+	*ret = fd;
+	return 0;
+}
+
+int agent_new(const struct agent_settings *settings, struct agent **ret, struct error *reterr)
+{
+	AUTO(agent) struct agent *a = calloc(1, sizeof *a);
+	AUTO_CLOSE int state_fd = -EBADF;
+	int r;
+
+	if (!a)
+		return -ENOMEM;
+	a->settings = *settings;
+	a->root_fd = open(settings->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (a->root_fd < 0)
+		return error_set(reterr, -errno, "%s: %s", settings->root, error_text(-errno));
+	r = open_state(settings->state, &state_fd, reterr);
+	if (r == 0)
+		r = store_open(state_fd, &a->store, reterr);
+	if (r == 0)
+		r = device_read(a->root_fd, &a->device, reterr);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(a);
+	return 0;
+}
+
+int context_host(const struct agent *a, struct graft_host *ret, struct error *reterr)
+{
+	if (a->settings.mount_ns_fd < 0)
+		return error_set(reterr, -BSI_E_UNSUPPORTED,
+			"mounts cannot be changed here: no mount namespace of one's own can be made "
+			"(a container without CAP_SYS_ADMIN?)");
+	*ret = (struct graft_host){.mount_ns_fd = a->settings.mount_ns_fd,
+		.root = a->settings.root,
+		.flags = a->settings.flags & AGENT_FORCE_LOOP ? GRAFT_HOST_LOOP : 0};
+	return 0;
+}
+
+static int show_progress(void *ctx, uint64_t done, uint64_t total)
+{
+	const struct agent *a = ctx;
+
+	return a->settings.progress(a->settings.ctx, "downloading", done, total);
+}
+
+int context_repository(struct agent *a, json_t **ret_enrolment, struct repository **ret,
+	struct error *reterr)
+{
+	AUTO_JSON json_t *enrolment = NULL;
+	struct repository_settings settings = {.store = a->store,
+		.base = a->device->base,
+		.ca_file = a->settings.ca_file,
+		.now_utc_s = a->settings.now_utc_s,
+		.progress = a->settings.progress ? show_progress : NULL,
+		.progress_ctx = a};
+	int r;
+
+	r = store_enrolment_load(a->store, &enrolment, reterr);
+	if (r == -BSI_E_ENROL)
+		return error_set(reterr, r,
+			"this device is not enrolled; 'bsi enroll URL --root FILE' names a repository");
+	if (r == 0)
+		r = json_get_text(enrolment, "url", &settings.url, reterr);
+	if (r == 0)
+		r = repository_new(&settings, ret, reterr);
+	if (r < 0)
+		return r;
+	*ret_enrolment = take_ptr(enrolment);
+	return 0;
+}
+
+void installed_done(struct installed *i)
+{
+	generation_free(i->generation);
+	manifest_free(i->manifest);
+	*i = (struct installed){0};
+}
+
+int context_installed(struct agent *a, struct installed *ret, struct error *reterr)
+{
+	AUTO(generation) struct generation *g = NULL;
+	AUTO(manifest) struct manifest *m = NULL;
+	uint64_t number = 0;
+	int r;
+
+	*ret = (struct installed){0};
+	r = store_current_get(a->store, &number, reterr);
+	if (r < 0 || number == 0)
+		return r;
+	r = store_generation_load(a->store, number, &g, reterr);
+	if (r < 0)
+		return r;
+	r = manifest_decode(g->manifest, g->manifest_len, &m, reterr);
+	if (r < 0)
+		return error_prefix(reterr, "the manifest of generation %ju", (uintmax_t)number);
+	ret->generation = take_ptr(g);
+	ret->manifest = take_ptr(m);
+	return 0;
+}
+
+bool context_is_automatic(struct agent *a)
+{
+	AUTO_JSON json_t *config = NULL;
+
+	/* what cannot be read was not switched on */
+	if (store_config_load(a->store, &config, NULL) < 0)
+		return false;
+	return json_is_true(json_object_get(config, "auto"));
+}
+
+int context_decide(struct agent *a, const struct index *index, bool is_asked, const char *asked,
+	struct decision *ret, struct error *reterr)
+{
+	__attribute__((cleanup(installed_done))) struct installed installed = {0};
+	AUTO(denied) struct denied *denied = NULL;
+	AUTO_FREE const char **letters = NULL;
+	struct decision_facts facts = {.index = index, .is_asked = is_asked, .asked = asked};
+	int r;
+
+	r = context_installed(a, &installed, reterr);
+	if (r == 0)
+		r = store_denied_load(a->store, &denied, reterr);
+	if (r < 0)
+		return r;
+	letters = calloc(denied->n_entries + 1, sizeof *letters);
+	if (!letters)
+		return -ENOMEM;
+	for (size_t i = 0; i < denied->n_entries; i++)
+		if (strcmp(denied->entries[i].base, index->base) == 0)
+			letters[facts.n_denied++] = denied->entries[i].letter;
+	facts.denied = letters;
+	facts.installed = installed.manifest ? installed.manifest->letter : NULL;
+	facts.is_automatic = context_is_automatic(a);
+	*ret = policy_decide(&facts);
+	return 0;
+}
+
+void context_note(const struct agent *a, const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	if (!a->settings.note)
+		return;
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof text, fmt, args);
+	va_end(args);
+	a->settings.note(a->settings.ctx, text);
+}
+
+void context_history(struct agent *a, const char *event, const char *letter, const char *reason)
+{
+	AUTO_JSON json_t *detail = reason ? json_pack("{s:s}", "reason", reason) : NULL;
+	struct error e = {0};
+
+	/* nothing is decided by it, so a full disk must not stop a withdrawal because of it */
+	if (store_history_add(a->store, a->settings.now_utc_s, event, letter, detail, &e) < 0)
+		context_note(a, "the history was not written: %s", e.text);
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "agent/exposed.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "graft/exposure.h"
+
+struct targets {
+	struct exposure_target *list;
+	size_t n, allocated;
+};
+
+/* Manifests of the generations that are kept, whose files older mappings may show. */
+struct older {
+	struct manifest **manifests;
+	size_t n;
+};
+
+static void targets_done(struct targets *t)
+{
+	free(t->list);
+}
+
+static void older_done(struct older *o)
+{
+	for (size_t i = 0; i < o->n; i++)
+		manifest_free(o->manifests[i]);
+	free(o->manifests);
+}
+
+static int add(struct targets *t, struct exposure_target target)
+{
+	if (t->n == t->allocated) {
+		size_t allocated = t->allocated ? 2 * t->allocated : 64;
+		struct exposure_target *list = reallocarray(t->list, allocated, sizeof *list);
+
+		if (!list)
+			return -ENOMEM;
+		t->list = list;
+		t->allocated = allocated;
+	}
+	t->list[t->n++] = target;
+	return 0;
+}
+
+bool exposed_is_attached(const struct graft_state *state, const struct component *component,
+	const char *path)
+{
+	for (size_t i = 0; i < state->n_mounts; i++) {
+		const struct graft_mount *m = &state->mounts[i];
+
+		if (strcmp(m->path, path) == 0 && strcmp(m->component, component->name) == 0 &&
+			digest_equal(&m->digest, &component->image.digest))
+			return true;
+	}
+	return false;
+}
+
+/* Of what is attached: the base files below, and the patched ones by digest. */
+static int add_attached(struct targets *t, const struct fit *fit, const struct graft_state *state)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < fit->n_components; i++) {
+		const struct fit_component *c = &fit->components[i];
+
+		for (size_t k = 0; r == 0 && k < c->component->n_files; k++) {
+			const struct patched_file *file = &c->component->files[k];
+			struct exposure_target target = {.component = c->component->name,
+				.path = file->path,
+				.fd = c->files[k],
+				.digest = file->digest};
+
+			if (c->files[k] < 0 ||
+				!exposed_is_attached(state, c->component, file->path))
+				continue;
+			target.kind = EXPOSURE_BASE;
+			r = add(t, target);
+			target.kind = EXPOSURE_CURRENT;
+			target.fd = -EBADF;
+			if (r == 0)
+				r = add(t, target);
+		}
+	}
+	return r;
+}
+
+static bool is_current(const struct targets *t, const struct digest *digest)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->list[i].kind == EXPOSURE_CURRENT && digest_equal(&t->list[i].digest, digest))
+			return true;
+	return false;
+}
+
+static int add_older(struct targets *t, const struct manifest *m)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < m->n_components; i++)
+		for (size_t k = 0; r == 0 && k < m->components[i].n_files; k++) {
+			const struct patched_file *file = &m->components[i].files[k];
+
+			if (is_current(t, &file->digest))
+				continue;
+			r = add(t, (struct exposure_target){.kind = EXPOSURE_OLDER,
+				.component = m->components[i].name,
+				.path = file->path,
+				.fd = -EBADF,
+				.digest = file->digest});
+		}
+	return r;
+}
+
+/* A generation that cannot be read only costs names: its code is found all the same. */
+static int load_older(struct agent *a, struct older *ret)
+{
+	AUTO_FREE uint64_t *numbers = NULL;
+	size_t n = 0;
+	int r;
+
+	r = store_generation_list(a->store, &numbers, &n, NULL);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	ret->manifests = calloc(n + 1, sizeof(struct manifest *));
+	if (!ret->manifests)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		AUTO(generation) struct generation *g = NULL;
+
+		if (store_generation_load(a->store, numbers[i], &g, NULL) == 0 &&
+			manifest_decode(g->manifest, g->manifest_len, &ret->manifests[ret->n],
+				NULL) == 0)
+			ret->n++;
+	}
+	return 0;
+}
+
+/* The text is added unless it is in the array already. */
+static int add_text(json_t *array, const char *text)
+{
+	size_t i;
+	json_t *v;
+
+	json_array_foreach(array, i, v) if (strcmp(json_string_value(v), text) == 0) return 0;
+	return json_array_append_new(array, json_string(text));
+}
+
+static int add_cves(json_t *cves, const struct manifest *m, const char *component)
+{
+	const struct component *c = m && component ? manifest_component(m, component) : NULL;
+	int r = 0;
+
+	for (size_t i = 0; c && r == 0 && i < c->n_cves; i++)
+		r = add_text(cves, c->cves[i]);
+	return r;
+}
+
+/* The row of that process, the last one of the list or a new one: entries come by pid. */
+static json_t *row_of(json_t *list, const struct exposure_entry *e)
+{
+	size_t n = json_array_size(list);
+	json_t *row = n > 0 ? json_array_get(list, n - 1) : NULL;
+
+	if (row && json_integer_value(json_object_get(row, "pid")) == e->pid)
+		return row;
+	row = json_pack("{s:i, s:i, s:s, s:[], s:[], s:[], s:b}", "pid", (int)e->pid, "uid",
+		(int)e->uid, "command", e->comm, "components", "paths", "cves", "private_mounts", 0);
+	if (!row || json_array_append_new(list, row) < 0)
+		return NULL;
+	return row;
+}
+
+static int list_entry(json_t *list, const struct exposure_entry *e, const struct manifest *now)
+{
+	json_t *row = row_of(list, e);
+	int r = row ? 0 : -ENOMEM;
+
+	if (r == 0 && e->component)
+		r = add_text(json_object_get(row, "components"), e->component);
+	if (r == 0 && e->path)
+		r = add_text(json_object_get(row, "paths"), e->path);
+	if (r == 0)
+		r = add_cves(json_object_get(row, "cves"), now, e->component);
+	if (r == 0 && e->in_mounts)
+		r = json_object_set_new(row, "private_mounts", json_true());
+	return r < 0 ? -ENOMEM : 0;
+}
+
+static int describe(const struct exposure_report *report, const struct manifest *now, json_t **ret)
+{
+	AUTO_JSON json_t *list = json_array();
+	int r;
+
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; i < report->n_entries; i++) {
+		if (report->entries[i].kind == EXPOSURE_CURRENT)
+			continue;
+		r = list_entry(list, &report->entries[i], now);
+		if (r < 0)
+			return r;
+	}
+	*ret = json_pack("{s:I, s:I, s:I, s:I, s:O}", "exposed", (json_int_t)report->n_exposed,
+		"unknown", (json_int_t)report->n_unknown, "processes",
+		(json_int_t)report->n_processes, "scan_us", (json_int_t)report->scan_us, "list",
+		list);
+	return *ret ? 0 : -ENOMEM;
+}
+
+int exposed_scan(struct agent *a, const struct installed *installed,
+	const struct graft_state *state, json_t **ret, struct error *reterr)
+{
+	__attribute__((cleanup(targets_done))) struct targets targets = {0};
+	__attribute__((cleanup(older_done))) struct older older = {0};
+	AUTO(exposure_report) struct exposure_report *report = NULL;
+	AUTO(fit) struct fit *fit = NULL;
+	struct graft_host host;
+	bool has_host = context_host(a, &host, NULL) == 0;
+	int r = 0;
+
+	if (installed->manifest) {
+		r = fit_open(a->root_fd, installed->manifest, &fit, reterr);
+		if (r == 0)
+			r = add_attached(&targets, fit, state);
+	}
+	if (r == 0)
+		r = load_older(a, &older);
+	for (size_t i = 0; r == 0 && i < older.n; i++)
+		r = add_older(&targets, older.manifests[i]);
+	if (r < 0)
+		return r;
+	r = exposure_scan(has_host ? &host : NULL, targets.list, targets.n, &report, reterr);
+	if (r < 0)
+		return r;
+	return describe(report, installed->manifest, ret);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* Who still runs code that was replaced, with the names and CVEs that the manifests give it. */
+#include "agent/context.h"
+#include "graft/state.h"
+
+/*
+ * {"exposed": n, "unknown": n, "processes": n, "scan_us": n,
+ *  "list": [{"pid", "uid", "command", "components": [..], "paths": [..], "cves": [..],
+ *            "private_mounts": bool}]}
+ *
+ * Old code is: the base's, where something of ours lies over it now; and that of every earlier
+ * image, whatever is attached now.
+ */
+int exposed_scan(struct agent *a, const struct installed *installed,
+	const struct graft_state *state, json_t **ret, struct error *reterr) MUST_CHECK;
+
+/* Whether a file of a component is covered by its image now. */
+bool exposed_is_attached(const struct graft_state *state, const struct component *component,
+	const char *path);

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The verbs that look and change nothing of what is attached. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent/context.h"
+#include "agent/exposed.h"
+#include "agent/status.h"
+#include "base/file.h"
+#include "base/utc.h"
+#include "graft/state.h"
+#include "store/history.h"
+#include "store/image.h"
+#include "store/settings.h"
+
+int agent_status(struct agent *a, json_t **ret, struct error *reterr)
+{
+	return status_compose(a, ret, reterr);
+}
+
+int agent_history(struct agent *a, unsigned limit, json_t **ret, struct error *reterr)
+{
+	return store_history_list(a->store, limit, ret, reterr);
+}
+
+int agent_exposure(struct agent *a, json_t **ret, struct error *reterr)
+{
+	__attribute__((cleanup(installed_done))) struct installed installed = {0};
+	AUTO(graft_state) struct graft_state *state = NULL;
+	struct graft_host host;
+	int r;
+
+	r = context_installed(a, &installed, reterr);
+	if (r == 0)
+		r = context_host(a, &host, reterr);
+	if (r == 0)
+		r = graft_state_read(&host, &state, reterr);
+	if (r == 0)
+		r = exposed_scan(a, &installed, state, ret, reterr);
+	return r;
+}
+
+static const char *decided_action(const struct decision *d)
+{
+	switch (d->action) {
+	case DECISION_INSTALL:
+		return "install";
+	case DECISION_REMOVE:
+		return "remove";
+	case DECISION_HOLD:
+		return "hold";
+	case DECISION_NOTHING:
+	case DECISION_REFUSE:
+	default:
+		return "nothing";
+	}
+}
+
+int agent_check(struct agent *a, json_t **ret, struct error *reterr)
+{
+	AUTO_JSON json_t *enrolment = NULL;
+	AUTO(repository) struct repository *repository = NULL;
+	struct repository_traffic traffic;
+	struct decision decision;
+	int r;
+
+	r = store_lock(a->store, reterr);
+	if (r == 0)
+		r = context_repository(a, &enrolment, &repository, reterr);
+	if (r == 0)
+		r = repository_refresh(repository, reterr);
+	if (r == 0)
+		r = context_decide(a, repository_index(repository), false, NULL, &decision, reterr);
+	if (r < 0)
+		return r;
+	status_keep_decision(a, &decision, repository_expires_utc_s(repository));
+	traffic = repository_traffic(repository);
+	*ret = json_pack("{s:s, s:s?, s:s, s:s, s:s, s:{s:i, s:i, s:I, s:I, s:I, s:I}}", "action",
+		decided_action(&decision), "letter",
+		decision.entry ? decision.entry->letter : NULL, "id", decision.id, "reason",
+		decision.reason, "expires", utc_format(repository_expires_utc_s(repository)).text,
+		"traffic", "requests", (int)traffic.n_requests, "connections",
+		(int)traffic.n_connects, "sent_bytes", (json_int_t)traffic.sent_bytes,
+		"received_bytes", (json_int_t)traffic.received_bytes, "wire_sent_bytes",
+		(json_int_t)traffic.wire_sent_bytes, "wire_received_bytes",
+		(json_int_t)traffic.wire_received_bytes);
+	return *ret ? 0 : -ENOMEM;
+}
+
+int agent_config(struct agent *a, const char *key, const char *value, json_t **ret,
+	struct error *reterr)
+{
+	AUTO_JSON json_t *config = NULL;
+	int r;
+
+	if (key && strcmp(key, "auto") != 0)
+		return error_set(reterr, -BSI_E_USAGE, "there is no setting '%s'; there is: auto",
+			key);
+	if (key && strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+		return error_set(reterr, -BSI_E_USAGE, "%s takes on or off, not '%s'", key, value);
+	r = key ? store_lock(a->store, reterr) : 0;
+	if (r == 0)
+		r = store_config_load(a->store, &config, reterr);
+	if (r < 0)
+		return r;
+	if (key) {
+		if (json_object_set_new(config, key, json_boolean(strcmp(value, "on") == 0)) < 0)
+			return -ENOMEM;
+		r = store_config_save(a->store, config, reterr);
+		if (r < 0)
+			return r;
+	} else if (!json_object_get(config, "auto")) {
+		if (json_object_set_new(config, "auto", json_false()) < 0)
+			return -ENOMEM;
+	}
+	*ret = take_ptr(config);
+	return 0;
+}
+
+/* verify */
+
+struct attached_digest {
+	int code;
+	struct digest digest;
+};
+
+struct attached_paths {
+	const char *const *paths;
+	size_t n;
+};
+
+/* On the host: the digests of the files as every program there reads them. */
+static int digest_attached(const struct graft_host *host, const void *ctx, void *out,
+	struct error *reterr)
+{
+	const struct attached_paths *list = ctx;
+	struct attached_digest *digests = out;
+	AUTO_CLOSE int root = open(host->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (root < 0)
+		return error_set(reterr, -errno, "%s: %s", host->root, error_text(-errno));
+	for (size_t i = 0; i < list->n; i++) {
+		AUTO_CLOSE int fd = file_open_in_root(root, list->paths[i], O_RDONLY | O_NONBLOCK);
+
+		digests[i].code = fd < 0 ? fd : file_digest(fd, &digests[i].digest, NULL);
+	}
+	return 0;
+}
+
+static int add_problem(json_t *problems, const char *object, const char *what)
+{
+	return json_array_append_new(problems, json_pack("{s:s, s:s}", "object", object, "problem",
+						       what)) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
+static const struct patched_file *file_of(const struct component *c, const char *path)
+{
+	for (size_t k = 0; k < c->n_files; k++)
+		if (strcmp(c->files[k].path, path) == 0)
+			return &c->files[k];
+	return NULL;
+}
+
+/* Every attached file, read on the host, against the digest in the manifest. */
+static int verify_attached(const struct graft_host *host, const struct graft_state *state,
+	const struct manifest *m, json_t *problems, struct error *reterr)
+{
+	AUTO_FREE const char **paths = calloc(state->n_mounts + 1, sizeof *paths);
+	AUTO_FREE struct attached_digest *digests = calloc(state->n_mounts + 1, sizeof *digests);
+	struct attached_paths list = {.paths = paths, .n = state->n_mounts};
+	int r;
+
+	if (!paths || !digests)
+		return -ENOMEM;
+	for (size_t i = 0; i < state->n_mounts; i++)
+		paths[i] = state->mounts[i].path;
+	r = graft_host_run(host, digest_attached, &list, digests, state->n_mounts * sizeof *digests,
+		reterr);
+	for (size_t i = 0; r == 0 && i < state->n_mounts; i++) {
+		const struct graft_mount *mount = &state->mounts[i];
+		const struct component *c =
+			m ? manifest_component(m, mount->component) : NULL;
+		const struct patched_file *file = c ? file_of(c, mount->path) : NULL;
+
+		if (!mount->visible)
+			continue;
+		if (!file)
+			r = add_problem(problems, mount->path,
+				"attached, and the manifest in use does not name it");
+		else if (digests[i].code < 0)
+			r = add_problem(problems, mount->path, error_text(digests[i].code));
+		else if (!digest_equal(&digests[i].digest, &file->digest))
+			r = add_problem(problems, mount->path,
+				"attached, and not what the manifest signs");
+	}
+	return r;
+}
+
+static int verify_image(struct agent *a, const struct component *c, json_t *problems)
+{
+	AUTO_CLOSE int fd = -EBADF;
+	struct digest found;
+	uint64_t size = 0;
+	int r;
+
+	r = store_image_open(a->store, &c->image.digest, &fd);
+	if (r == 0)
+		r = file_digest(fd, &found, &size);
+	if (r < 0)
+		return add_problem(problems, c->name,
+			r == -ENOENT ? "its image is missing" : error_text(r));
+	if (size != c->image.size || !digest_equal(&found, &c->image.digest))
+		return add_problem(problems, c->name, "its image is not what the manifest signs");
+	return 0;
+}
+
+static bool is_component_attached(const struct graft_state *state, const struct component *c)
+{
+	for (size_t i = 0; i < state->n_mounts; i++)
+		if (strcmp(state->mounts[i].component, c->name) == 0)
+			return true;
+	return false;
+}
+
+/* The images, and the base files below, of what is attached. */
+static int verify_components(struct agent *a, const struct graft_state *state,
+	const struct manifest *m, json_t *problems, size_t *n_base, struct error *reterr)
+{
+	AUTO(fit) struct fit *fit = NULL;
+	int r;
+
+	r = fit_measure(a->root_fd, m, &fit, reterr);
+	for (size_t i = 0; r == 0 && i < fit->n_components; i++) {
+		const struct fit_component *c = &fit->components[i];
+
+		if (!is_component_attached(state, c->component))
+			continue;
+		*n_base += c->component->n_files;
+		r = verify_image(a, c->component, problems);
+		if (r == 0 && c->match.verdict != MATCH_SET)
+			r = add_problem(problems,
+				c->match.path ? c->match.path : c->component->name,
+				c->match.reason);
+	}
+	return r;
+}
+
+int agent_verify(struct agent *a, json_t **ret, struct error *reterr)
+{
+	__attribute__((cleanup(installed_done))) struct installed installed = {0};
+	AUTO(graft_state) struct graft_state *state = NULL;
+	AUTO_JSON json_t *problems = json_array();
+	struct graft_host host;
+	size_t n_base = 0;
+	int r;
+
+	if (!problems)
+		return -ENOMEM;
+	r = context_installed(a, &installed, reterr);
+	if (r == 0)
+		r = context_host(a, &host, reterr);
+	if (r == 0)
+		r = graft_state_read(&host, &state, reterr);
+	if (r == 0)
+		r = verify_attached(&host, state, installed.manifest, problems, reterr);
+	if (r == 0 && installed.manifest)
+		r = verify_components(a, state, installed.manifest, problems, &n_base, reterr);
+	if (r < 0)
+		return r;
+	*ret = json_pack("{s:I, s:I, s:O}", "attached_files", (json_int_t)state->n_mounts,
+		"base_files", (json_int_t)n_base, "problems", problems);
+	return *ret ? 0 : -ENOMEM;
+}

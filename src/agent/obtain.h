@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * From a manifest to images in the store: picks a payload, has it brought, decodes it, and proves
+ * that what came out is what was signed: first the seal that grows while the image is written, then
+ * the digest of the finished file.
+ */
+#include <stdint.h>
+
+#include "agent/fit.h"
+#include "agent/repository.h"
+#include "base/compiler.h"
+#include "base/error.h"
+#include "store/store.h"
+
+/* Bytes that decoding one payload may take; more is another payload or an error. */
+#define OBTAIN_MEMORY_MAX_BYTES ((uint64_t)24 << 20)
+
+struct obtain_need {
+	size_t n_images;
+	uint64_t download_bytes, image_bytes;
+};
+
+/* What is missing in the store for the components that fit. */
+void obtain_need(struct store *store, const struct fit *fit, struct obtain_need *ret);
+
+/*
+ * Bring the missing images. Each is durable before the next is begun, so a run that is cut goes on
+ * where it was. Components that do not fit get none. Images that were brought now are measured, and
+ * stay open as fit_component.image_fd.
+ */
+int obtain_images(struct store *store, struct repository *repository, struct fit *fit,
+	struct error *reterr) MUST_CHECK;

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "agent/repository.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "fetch/url.h"
+#include "improvement/base_id.h"
+#include "store/download.h"
+#include "store/settings.h"
+#include "store/trust_files.h"
+#include "trust/update.h"
+
+/* The index as last verified lies beside the roles; no role's file is called that. */
+#define STORED_INDEX "index"
+#define INDEX_NAME "index.json"
+
+struct repository {
+	struct repository_settings settings;
+	char *metadata_url, *targets_url;
+	struct trust_updater *updater;
+	struct fetch_session *session; /* made at the first request */
+	struct index *index;
+	struct repository_traffic traffic;
+};
+
+void repository_free(struct repository *r)
+{
+	if (!r)
+		return;
+	free(r->metadata_url);
+	free(r->targets_url);
+	trust_updater_free(r->updater);
+	fetch_session_free(r->session);
+	index_free(r->index);
+	free(r);
+}
+
+static int session_of(struct repository *r, struct error *reterr)
+{
+	int result;
+
+	if (r->session)
+		return 0;
+	result = fetch_session_new(NULL, &r->session, reterr);
+	if (result == 0 && r->settings.ca_file)
+		result = fetch_session_use_ca(r->session, r->settings.ca_file, reterr);
+	return result;
+}
+
+static void count_traffic(struct repository *r, const struct fetch_result *result)
+{
+	r->traffic.n_requests += result->n_requests;
+	r->traffic.n_connects += result->n_connects;
+	r->traffic.sent_bytes += result->sent_bytes;
+	r->traffic.received_bytes += result->received_bytes;
+	r->traffic.wire_sent_bytes += result->wire_sent_bytes;
+	r->traffic.wire_received_bytes += result->wire_received_bytes;
+}
+
+static int get_buffer(struct repository *r, const char *base_url, const char *path, size_t max,
+	struct buffer *out, struct error *reterr)
+{
+	struct fetch_result result = {0};
+	AUTO_FREE char *url = fetch_url_join(base_url, path);
+	int e;
+
+	if (!url)
+		return -ENOMEM;
+	e = session_of(r, reterr);
+	if (e < 0)
+		return e;
+	e = fetch_get_buffer(r->session, url, max, out, &result, reterr);
+	count_traffic(r, &result);
+	return e;
+}
+
+static int io_load(void *ctx, const char *name, size_t max_bytes, struct buffer *out)
+{
+	return store_trust_load(((struct repository *)ctx)->settings.store, name, max_bytes, out);
+}
+
+static int io_save(void *ctx, const char *name, const void *data, size_t len)
+{
+	return store_trust_save(((struct repository *)ctx)->settings.store, name, data, len);
+}
+
+static int io_drop(void *ctx, const char *name)
+{
+	return store_trust_drop(((struct repository *)ctx)->settings.store, name);
+}
+
+static int io_fetch(void *ctx, const char *url_path, size_t max_bytes, struct buffer *out,
+	struct error *reterr)
+{
+	struct repository *r = ctx;
+
+	return get_buffer(r, r->metadata_url, url_path, max_bytes, out, reterr);
+}
+
+int repository_new(const struct repository_settings *settings, struct repository **ret,
+	struct error *reterr)
+{
+	AUTO(repository) struct repository *r = calloc(1, sizeof *r);
+	struct trust_io io = {
+		.load = io_load, .save = io_save, .drop = io_drop, .fetch = io_fetch};
+	int64_t floor_utc_s = 0;
+	int e;
+
+	if (!r)
+		return -ENOMEM;
+	r->settings = *settings;
+	r->metadata_url = fetch_url_join(settings->url, "metadata");
+	r->targets_url = fetch_url_join(settings->url, "targets");
+	if (!r->metadata_url || !r->targets_url)
+		return -ENOMEM;
+	e = store_floor_get(settings->store, &floor_utc_s, reterr);
+	if (e < 0)
+		return e;
+	io.ctx = r;
+	/* a clock that is behind what offline keys signed cannot bring expired metadata back */
+	e = trust_updater_new(&io,
+		settings->now_utc_s > floor_utc_s ? settings->now_utc_s : floor_utc_s, &r->updater,
+		reterr);
+	if (e < 0)
+		return e;
+	*ret = take_ptr(r);
+	return 0;
+}
+
+/* Bytes that are exactly a verified target, or -BSI_E_DIGEST. */
+static int check_target(const struct trust_target *target, const struct buffer *bytes,
+	const char *what, struct error *reterr)
+{
+	struct digest found;
+	int e;
+
+	e = digest_of(bytes->data, bytes->len, &found);
+	if (e < 0)
+		return e;
+	if (bytes->len != target->length || !digest_equal(&found, &target->digest))
+		return error_set(reterr, -BSI_E_DIGEST,
+			"%s: not the bytes that were signed (%zu bytes; signed: %" PRIu64 ")", what,
+			bytes->len, target->length);
+	return 0;
+}
+
+/* Find a target of this base's role by its name below BASE/. */
+static int find_target(struct repository *r, const char *name, uint64_t max,
+	struct trust_target *ret, struct error *reterr)
+{
+	AUTO_FREE char *path = NULL;
+	int e;
+
+	e = base_id_target(r->settings.base, name, &path);
+	if (e < 0)
+		return error_set(reterr, e, "\"%s\" is no name of a target", name);
+	e = trust_updater_target(r->updater, path, ret, reterr);
+	if (e < 0)
+		return e;
+	if (ret->length > max) {
+		trust_target_done(ret);
+		return error_set(reterr, -BSI_E_LIMIT, "%s: more than %" PRIu64 " bytes", path, max);
+	}
+	return 0;
+}
+
+static int take_index(struct repository *r, const struct buffer *bytes, struct error *reterr)
+{
+	AUTO(index) struct index *index = NULL;
+	int e;
+
+	e = index_decode(bytes->data, bytes->len, &index, reterr);
+	if (e < 0) {
+		(void)error_prefix(reterr, "the index of %s", r->settings.base);
+		return e;
+	}
+	if (strcmp(index->base, r->settings.base) != 0)
+		return error_set(reterr, -BSI_E_BASE, "the index is for %s; this device is %s",
+			index->base, r->settings.base);
+	index_free(r->index);
+	r->index = take_ptr(index);
+	return 0;
+}
+
+/* The stored index if it is the one that is signed now, else the repository's. */
+static int load_index(struct repository *r, bool may_fetch, struct error *reterr)
+{
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(INDEX_MAX_BYTES);
+	__attribute__((cleanup(trust_target_done))) struct trust_target target = {0};
+	bool is_stored;
+	int e;
+
+	e = find_target(r, INDEX_NAME, INDEX_MAX_BYTES, &target, reterr);
+	if (e == -BSI_E_MISSING)
+		return error_set(reterr, -BSI_E_BASE,
+			"this repository has no improvements for %s; is it the right one?",
+			r->settings.base);
+	if (e < 0)
+		return e;
+
+	e = store_trust_load(r->settings.store, STORED_INDEX, INDEX_MAX_BYTES, &bytes);
+	if (e < 0 && e != -ENOENT)
+		return error_set(reterr, e, "the stored index: %s", error_text(e));
+	is_stored = e == 0 && check_target(&target, &bytes, INDEX_NAME, NULL) == 0;
+	if (!is_stored && !may_fetch)
+		return error_set(reterr, -ENOENT, "the index was not brought completely yet");
+	if (!is_stored) {
+		buffer_clear(&bytes);
+		e = get_buffer(r, r->targets_url, target.url_path, (size_t)target.length, &bytes,
+			reterr);
+		if (e < 0)
+			return e;
+		e = check_target(&target, &bytes, INDEX_NAME, reterr);
+		if (e < 0)
+			return e;
+	}
+	e = take_index(r, &bytes, reterr);
+	if (e < 0 || is_stored)
+		return e;
+	e = store_trust_save(r->settings.store, STORED_INDEX, bytes.data, bytes.len);
+	return e < 0 ? error_set(reterr, e, "the index: %s", error_text(e)) : 0;
+}
+
+int repository_refresh(struct repository *r, struct error *reterr)
+{
+	int e;
+
+	e = trust_updater_refresh(r->updater, reterr);
+	if (e < 0)
+		return e;
+	e = load_index(r, true, reterr);
+	if (e < 0)
+		return e;
+	return store_floor_set(r->settings.store, trust_updater_floor_utc_s(r->updater), reterr);
+}
+
+int repository_offline(struct repository *r, struct error *reterr)
+{
+	int e;
+
+	e = trust_updater_offline(r->updater, reterr);
+	return e < 0 ? e : load_index(r, false, reterr);
+}
+
+const struct index *repository_index(const struct repository *r)
+{
+	return r->index;
+}
+
+int repository_manifest(struct repository *r, const struct index_entry *entry,
+	struct buffer *bytes, struct manifest **ret, struct error *reterr)
+{
+	AUTO(manifest) struct manifest *m = NULL;
+	__attribute__((cleanup(trust_target_done))) struct trust_target target = {0};
+	int e;
+
+	e = find_target(r, entry->manifest, MANIFEST_MAX_BYTES, &target, reterr);
+	if (e < 0)
+		return e;
+	e = get_buffer(r, r->targets_url, target.url_path, (size_t)target.length, bytes, reterr);
+	if (e == 0)
+		e = check_target(&target, bytes, entry->manifest, reterr);
+	if (e < 0)
+		return e;
+	e = manifest_decode(bytes->data, bytes->len, &m, reterr);
+	if (e < 0) {
+		(void)error_prefix(reterr, "%s", entry->manifest);
+		return e;
+	}
+	if (strcmp(m->base, r->settings.base) != 0)
+		return error_set(reterr, -BSI_E_BASE, "%s is for %s; this device is %s",
+			entry->manifest, m->base, r->settings.base);
+	if (strcmp(m->letter, entry->letter) != 0 || m->build != entry->build)
+		return error_set(reterr, -BSI_E_FORMAT,
+			"%s is (%s) build %" PRIu64 "; the index lists it as (%s) build %" PRIu64,
+			entry->manifest, m->letter, m->build, entry->letter, entry->build);
+	*ret = take_ptr(m);
+	return 0;
+}
+
+static int transfer(struct repository *r, const struct trust_target *target,
+	const struct digest *digest, int *ret_fd, struct error *reterr)
+{
+	AUTO_CLOSE int fd = -EBADF;
+	AUTO_FREE char *url = fetch_url_join(r->targets_url, target->url_path);
+	struct fetch_result result = {0};
+	struct fetch_request request = {.url = url,
+		.max_bytes = target->length,
+		.exact_bytes = target->length,
+		.progress = r->settings.progress,
+		.progress_ctx = r->settings.progress_ctx};
+	int e;
+
+	if (!url)
+		return -ENOMEM;
+	e = session_of(r, reterr);
+	if (e < 0)
+		return e;
+	e = store_download_open(r->settings.store, digest, target->length, &fd, &request.offset,
+		reterr);
+	if (e < 0)
+		return e;
+	request.out_fd = fd;
+	e = fetch_get(r->session, &request, &result, reterr);
+	count_traffic(r, &result);
+	if (e < 0)
+		return e;
+	*ret_fd = take_fd(&fd);
+	return request.offset > 0 && !result.restarted;
+}
+
+int repository_payload(struct repository *r, const struct payload *payload, int *ret_fd,
+	struct error *reterr)
+{
+	__attribute__((cleanup(trust_target_done))) struct trust_target target = {0};
+	int e;
+
+	e = find_target(r, payload->target, payload->size, &target, reterr);
+	if (e < 0)
+		return e;
+	if (target.length != payload->size || !digest_equal(&target.digest, &payload->digest))
+		return error_set(reterr, -BSI_E_DIGEST,
+			"%s: the role and the manifest do not list the same bytes", payload->target);
+
+	/* a resumed part may hold anything: when it does not fit, once more from nothing */
+	for (unsigned attempt = 0; attempt < 2; attempt++) {
+		AUTO_CLOSE int fd = -EBADF;
+		struct digest found;
+		uint64_t size;
+		bool resumed;
+
+		e = transfer(r, &target, &payload->digest, &fd, reterr);
+		if (e < 0)
+			return e;
+		resumed = e > 0;
+		e = file_digest(fd, &found, &size);
+		if (e < 0)
+			return error_set(reterr, e, "%s: %s", payload->target, error_text(e));
+		if (size == payload->size && digest_equal(&found, &payload->digest)) {
+			*ret_fd = take_fd(&fd);
+			return 0;
+		}
+		e = store_download_done(r->settings.store, &payload->digest);
+		if (e < 0)
+			return e;
+		if (!resumed)
+			break;
+	}
+	return error_set(reterr, -BSI_E_DIGEST,
+		"%s: the server sent other bytes than were signed; nothing was taken",
+		payload->target);
+}
+
+int64_t repository_expires_utc_s(const struct repository *r)
+{
+	return trust_updater_expires_utc_s(r->updater);
+}
+
+struct repository_traffic repository_traffic(const struct repository *r)
+{
+	return r->traffic;
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "agent/status.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/exposed.h"
+#include "agent/run_dir.h"
+#include "base/utc.h"
+#include "store/settings.h"
+
+#define PUBLIC_NAME "status.json"
+#define LAST_NAME "last.json"
+#define SEAL_MEASURED "measured at attach"
+
+
+static json_t *last_load(const struct agent *a)
+{
+	json_t *last = NULL;
+
+	return run_dir_load(a->settings.run, LAST_NAME, &last) == 0 ? last : json_object();
+}
+
+static json_t *utc_json(int64_t utc_s)
+{
+	return json_string(utc_format(utc_s).text);
+}
+
+static json_t *verdict_json(const struct fit_component *c)
+{
+	const char *reason = c->problem[0] ? c->problem : c->match.reason;
+
+	return json_pack("{s:s, s:s, s:s, s:s?, s:s?}", "name", c->component->name, "verdict",
+		match_verdict_text(c->match.verdict), "reason", reason, "path", c->match.path, "set",
+		c->match.verdict == MATCH_SET ? c->component->sets[c->match.set].name : NULL);
+}
+
+void status_keep_fit(struct agent *a, uint64_t generation, const struct fit *fit,
+	const struct graft_report *report)
+{
+	AUTO_JSON json_t *last = last_load(a), *verdicts = json_array();
+
+	for (size_t i = 0; fit && i < fit->n_components; i++)
+		(void)json_array_append_new(verdicts, verdict_json(&fit->components[i]));
+	(void)json_object_set_new(last, "attach",
+		json_pack("{s:I, s:o, s:O, s:b, s:I, s:I}", "generation", (json_int_t)generation,
+			"utc", utc_json(a->settings.now_utc_s), "verdicts", verdicts, "loop",
+			report->loop, "unshared", (json_int_t)report->n_unshared, "below",
+			(json_int_t)report->n_below));
+	run_dir_save(a->settings.run, LAST_NAME, last, 0600);
+}
+
+static const char *action_text(enum decision_action action)
+{
+	static const char *const texts[] = {
+		[DECISION_NOTHING] = "nothing",
+		[DECISION_INSTALL] = "install",
+		[DECISION_REMOVE] = "remove",
+		[DECISION_HOLD] = "hold",
+		[DECISION_REFUSE] = "refuse",
+	};
+
+	return texts[action];
+}
+
+void status_keep_decision(struct agent *a, const struct decision *decision, int64_t expires_utc_s)
+{
+	AUTO_JSON json_t *last = last_load(a);
+
+	(void)json_object_set_new(last, "check",
+		json_pack("{s:o, s:s, s:s, s:s, s:s?, s:o}", "utc",
+			utc_json(a->settings.now_utc_s), "action", action_text(decision->action),
+			"id", decision->id, "reason", decision->reason, "letter",
+			decision->entry ? decision->entry->letter : NULL, "expires",
+			expires_utc_s == INT64_MAX ? json_null() : utc_json(expires_utc_s)));
+	run_dir_save(a->settings.run, LAST_NAME, last, 0600);
+}
+
+
+/* The verdict that the last attach of this generation found for a component; NULL if it is lost. */
+static const json_t *verdict_of(const json_t *last, uint64_t generation, const char *component)
+{
+	const json_t *attach = json_object_get(last, "attach");
+	const json_t *verdicts = json_object_get(attach, "verdicts");
+	size_t i;
+	const json_t *v;
+
+	if (json_integer_value(json_object_get(attach, "generation")) != (json_int_t)generation)
+		return NULL;
+	for (i = 0; i < json_array_size(verdicts); i++) {
+		const char *name;
+
+		v = json_array_get(verdicts, i);
+		name = json_string_value(json_object_get(v, "name"));
+		if (name && strcmp(name, component) == 0)
+			return v;
+	}
+	return NULL;
+}
+
+static size_t count_attached_files(const struct graft_state *state, const struct component *c)
+{
+	size_t n = 0;
+
+	for (size_t k = 0; k < c->n_files; k++)
+		n += exposed_is_attached(state, c, c->files[k].path);
+	return n;
+}
+
+/* Files that the set has which matched when the generation was made, so that should be covered. */
+static size_t count_wanted_files(const struct generation *g, const struct component *c)
+{
+	for (size_t i = 0; i < g->n_components; i++) {
+		if (strcmp(g->components[i].name, c->name) != 0)
+			continue;
+		for (size_t s = 0; g->components[i].set && s < c->n_sets; s++) {
+			size_t n = 0;
+
+			if (strcmp(c->sets[s].name, g->components[i].set) != 0)
+				continue;
+			for (size_t k = 0; k < c->n_files; k++)
+				n += c->sets[s].files[k].present;
+			return n;
+		}
+	}
+	return 0;
+}
+
+/* What a component is now: one word for programs. */
+static const char *component_state(const struct generation *g, const struct component *c,
+	const char *verdict, size_t n_attached)
+{
+	size_t n_wanted = count_wanted_files(g, c);
+
+	if (n_attached > 0)
+		return n_attached < n_wanted ? "partial" : "attached";
+	if (verdict && strcmp(verdict, "match") != 0)
+		return verdict;
+	return "detached";
+}
+
+static int append_texts(json_t *array, char *const *texts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (json_array_append_new(array, json_string(texts[i])) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+struct composing {
+	struct agent *a;
+	struct installed installed;
+	struct graft_state *state;
+	json_t *last;
+	struct status_facts facts;
+	json_t *components, *fixed, *open;
+};
+
+static int compose_component(struct composing *x, const struct component *c)
+{
+	const struct generation *g = x->installed.generation;
+	const json_t *v = verdict_of(x->last, g->number, c->name);
+	const char *verdict = json_string_value(json_object_get(v, "verdict"));
+	size_t n_attached = count_attached_files(x->state, c);
+	const char *state = component_state(g, c, verdict, n_attached);
+	json_t *row, *cves = json_array();
+	bool is_attached = strcmp(state, "attached") == 0;
+	int r;
+
+	if (!cves || append_texts(cves, c->cves, c->n_cves) < 0)
+		return -ENOMEM;
+	row = json_pack("{s:s, s:s, s:s?, s:s, s:I, s:I, s:o, s:s?}", "name", c->name, "state", state,
+		"reason", is_attached ? NULL : json_string_value(json_object_get(v, "reason")),
+		"activation", activation_text(c->activation), "files", (json_int_t)c->n_files,
+		"attached_files", (json_int_t)n_attached, "cves", cves, "seal",
+		is_attached ? SEAL_MEASURED : NULL);
+	if (!row || json_array_append_new(x->components, row) < 0)
+		return -ENOMEM;
+
+	if (is_attached || strcmp(state, "superseded") == 0) {
+		x->facts.n_attached += is_attached;
+		r = append_texts(x->fixed, c->cves, c->n_cves);
+	} else if (strcmp(state, "absent") == 0) {
+		r = 0;
+	} else if (strcmp(state, "mismatch") == 0) {
+		if (x->facts.n_open++ == 0)
+			x->facts.first_open = c->name;
+		r = append_texts(x->open, c->cves, c->n_cves);
+	} else {
+		if (x->facts.n_detached++ == 0)
+			x->facts.first_detached = c->name;
+		r = append_texts(x->open, c->cves, c->n_cves);
+	}
+	return r;
+}
+
+/* What the index says that was last seen, if one was; the device may be offline. */
+static void compose_index(struct composing *x, json_t *document)
+{
+	AUTO_JSON json_t *enrolment = NULL;
+	AUTO(repository) struct repository *repository = NULL;
+	const struct index_entry *current, *installed = NULL;
+	const struct index *index;
+
+	x->facts.is_enrolled =
+		store_enrolment_load(x->a->store, &enrolment, NULL) == 0;
+	json_decref(take_ptr(enrolment));
+	if (context_repository(x->a, &enrolment, &repository, NULL) < 0 ||
+		repository_offline(repository, NULL) < 0)
+		return;
+	index = repository_index(repository);
+	current = index_current(index);
+	if (x->installed.manifest)
+		installed = index_find(index, x->installed.manifest->letter);
+	x->facts.is_withdrawn = installed && installed->withdrawn == WITHDRAW_REMOVE;
+	if (current)
+		(void)json_object_set_new(document, "available",
+			json_pack("{s:s, s:I}", "letter", current->letter, "build",
+				(json_int_t)current->build));
+	if (index->minimum)
+		(void)json_object_set_new(document, "minimum", json_string(index->minimum));
+	if (installed && installed->withdrawn != WITHDRAW_NONE)
+		(void)json_object_set_new(document, "withdrawn",
+			json_pack("{s:s, s:s}", "action", withdraw_text(installed->withdrawn),
+				"reason", installed->reason));
+}
+
+static int compose_components(struct composing *x)
+{
+	const struct manifest *m = x->installed.manifest;
+	int r = 0;
+
+	for (size_t i = 0; m && r == 0 && i < m->n_components; i++)
+		r = compose_component(x, &m->components[i]);
+	return r;
+}
+
+/* Everything but open CVEs, processes and where the device is enrolled. */
+static void save_public(const struct agent *a, const json_t *document)
+{
+	AUTO_JSON json_t *public = json_deep_copy(document);
+	const json_t *exposure = json_object_get(document, "exposure");
+	json_t *components = json_object_get(public, "components"), *row;
+	size_t i;
+
+	if (!public)
+		return;
+	(void)json_object_del(public, "cves_open");
+	(void)json_object_del(public, "exposure");
+	(void)json_object_set_new(public, "exposed",
+		json_copy(json_object_get(exposure, "exposed")));
+	json_array_foreach(components, i, row)
+	{
+		/* which CVEs an unattached component would fix is the list of open ones */
+		const char *state = json_string_value(json_object_get(row, "state"));
+
+		if (!state || (strcmp(state, "attached") != 0 && strcmp(state, "superseded") != 0)) {
+			(void)json_object_del(row, "cves");
+			(void)json_object_del(row, "reason");
+		}
+	}
+	run_dir_save(a->settings.run, PUBLIC_NAME, public, 0644);
+}
+
+static void composing_done(struct composing *x)
+{
+	installed_done(&x->installed);
+	graft_state_free(x->state);
+	json_decref(x->last);
+	json_decref(x->components);
+	json_decref(x->fixed);
+	json_decref(x->open);
+}
+
+static int gather(struct composing *x, struct error *reterr)
+{
+	struct graft_host host;
+	int r;
+
+	r = context_installed(x->a, &x->installed, reterr);
+	if (r < 0)
+		return r;
+	if (context_host(x->a, &host, NULL) == 0)
+		r = graft_state_read(&host, &x->state, reterr);
+	else
+		x->state = calloc(1, sizeof *x->state);
+	if (r < 0)
+		return r;
+	x->last = last_load(x->a);
+	x->components = json_array();
+	x->fixed = json_array();
+	x->open = json_array();
+	return x->state && x->last && x->components && x->fixed && x->open ? 0 : -ENOMEM;
+}
+
+static json_t *start_document(const struct composing *x)
+{
+	const struct manifest *m = x->installed.manifest;
+
+	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s?, s:I, s:I, s:o, s:b}", "format",
+		"bsi-status", "version", 1, "sentence", "", "state", "", "base", x->a->device->base,
+		"name", x->a->device->name, "letter", m ? m->letter : NULL, "build",
+		(json_int_t)(m ? m->build : 0), "generation",
+		(json_int_t)(m ? x->installed.generation->number : 0), "utc",
+		utc_json(x->a->settings.now_utc_s), "automatic", context_is_automatic(x->a));
+}
+
+static void compose_facts(struct composing *x, const json_t *exposure)
+{
+	const json_t *check = json_object_get(x->last, "check");
+	struct status_facts *f = &x->facts;
+
+	f->base_name = x->a->device->name;
+	f->letter = x->installed.manifest ? x->installed.manifest->letter : NULL;
+	f->was_attached_since_boot = json_object_get(x->last, "attach") != NULL;
+	f->is_scanned = exposure != NULL;
+	f->n_exposed = (size_t)json_integer_value(json_object_get(exposure, "exposed"));
+	f->n_unknown = (size_t)json_integer_value(json_object_get(exposure, "unknown"));
+	f->reason = json_string_value(json_object_get(check, "reason"));
+}
+
+int status_compose(struct agent *a, json_t **ret, struct error *reterr)
+{
+	__attribute__((cleanup(composing_done))) struct composing x = {.a = a};
+	AUTO_JSON json_t *document = NULL, *exposure = NULL;
+	char sentence[STATUS_SENTENCE_MAX];
+	enum status_state state;
+	int r;
+
+	r = gather(&x, reterr);
+	if (r < 0)
+		return r;
+	document = start_document(&x);
+	if (!document)
+		return -ENOMEM;
+	compose_index(&x, document);
+	r = compose_components(&x);
+	if (r < 0)
+		return r;
+	/* a scan that fails leaves "not yet checked", never "protected" */
+	(void)!exposed_scan(a, &x.installed, x.state, &exposure, NULL);
+	compose_facts(&x, exposure);
+
+	state = status_sentence(&x.facts, sentence);
+	if (json_object_set_new(document, "sentence", json_string(sentence)) < 0 ||
+		json_object_set_new(document, "state", json_string(status_state_text(state))) < 0 ||
+		json_object_set(document, "components", x.components) < 0 ||
+		json_object_set(document, "cves_fixed", x.fixed) < 0 ||
+		json_object_set(document, "cves_open", x.open) < 0 ||
+		json_object_set(document, "exposure", exposure ? exposure : json_null()) < 0)
+		return -ENOMEM;
+	if (json_object_get(x.last, "check"))
+		(void)json_object_set(document, "check", json_object_get(x.last, "check"));
+	save_public(a, document);
+	*ret = take_ptr(document);
+	return 0;
+}
+
+int agent_public_status(const char *run, json_t **ret, struct error *reterr)
+{
+	int r = run_dir_load(run, PUBLIC_NAME, ret);
+
+	if (r == -ENOENT)
+		return error_set(reterr, r,
+			"no status since boot yet; as root 'bsi status' finds it out");
+	return r < 0 ? error_set(reterr, r, "%s/%s: %s", run, PUBLIC_NAME, error_text(r)) : 0;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * The status document (docs/formats/status.md): composed from what is true now, and kept for
+ * everybody in the run directory without what only root may know.
+ *
+ * The run directory also holds "last.json" (root alone): what the last attach and the last check
+ * found. It is a cache of facts that cost work to find; without it the status says less, and
+ * nothing is decided by it.
+ */
+#include "agent/context.h"
+#include "graft/change.h"
+
+/* What the status sentence is made of. Pure. */
+struct status_facts {
+	const char *base_name; /* "Debian GNU/Linux 12" */
+	const char *letter;    /* attached or to be attached; NULL for the base */
+	bool is_enrolled;
+	size_t n_attached;     /* components */
+	size_t n_detached;     /* that should be attached, and are not */
+	size_t n_open;         /* that fit nothing here: their CVEs are open */
+	const char *first_open;     /* name of one of those */
+	const char *first_detached;
+	bool is_scanned;       /* the processes were looked at, in this generation */
+	size_t n_exposed, n_unknown;
+	bool was_attached_since_boot;
+	bool is_withdrawn;     /* the installed letter, by the index last seen */
+	const char *reason;    /* of the last decision, for a device on its base; may be NULL */
+};
+
+enum status_state {
+	STATUS_NOT_ENROLLED,
+	STATUS_BASE,
+	STATUS_PROTECTED,
+	STATUS_EXPOSED,
+	STATUS_UNCHECKED,
+	STATUS_PARTIAL,
+	STATUS_DETACHED,
+	STATUS_WITHDRAWN,
+};
+
+#define STATUS_SENTENCE_MAX 768
+
+enum status_state status_sentence(const struct status_facts *facts,
+	char ret_sentence[static STATUS_SENTENCE_MAX]);
+const char *status_state_text(enum status_state state);
+
+/* Remember what an attach found: the verdicts of a generation. Errors are no reason to stop. */
+void status_keep_fit(struct agent *a, uint64_t generation, const struct fit *fit,
+	const struct graft_report *report);
+/* Remember what a check found. */
+void status_keep_decision(struct agent *a, const struct decision *decision, int64_t expires_utc_s);
+
+/* The whole document for root; also renews the public one. */
+int status_compose(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;

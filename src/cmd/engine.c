@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bsi-engine: the verbs of `bsi`. Started by the launcher, in a base view, with the host's mount
+ * namespace as a descriptor. Only parsing and output; the work is in room agent.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "base/bytes.h"
+#include "base/file.h"
+#include "cmd/progress.h"
+#include "cmd/show.h"
+#include "cmd/verb.h"
+
+#define ROOT_FILE_MAX_BYTES (1U << 20)
+#define HISTORY_ROWS_DEFAULT 20
+#define HISTORY_ROWS_MAX_SHOWN 10000
+#define RUN_DEFAULT "/run/bsi"
+
+struct session {
+	struct agent *agent;
+	struct progress progress;
+};
+
+static int on_progress(void *ctx, const char *what, uint64_t done, uint64_t total)
+{
+	struct session *s = ctx;
+
+	progress_show(&s->progress, what, done, total);
+	return 0;
+}
+
+static void on_note(void *ctx, const char *text)
+{
+	struct session *s = ctx;
+
+	progress_end(&s->progress);
+	fprintf(stderr, "bsi: %s\n", text);
+}
+
+static const char *value_or(const struct verb_call *call, const char *option, const char *otherwise)
+{
+	const char *value = call_value(call, option);
+
+	return value ? value : otherwise;
+}
+
+/* is_silent: nothing is said while it works. */
+static int session_open(struct verb_call *call, struct session *s, bool is_silent,
+	struct error *reterr)
+{
+	struct agent_settings settings = {.root = value_or(call, "sysroot", "/"),
+		.state = value_or(call, "state", "/var/lib/bsi"),
+		.run = value_or(call, "run", RUN_DEFAULT),
+		.ca_file = call_value(call, "ca-file"),
+		.mount_ns_fd = -1,
+		.now_utc_s = (int64_t)time(NULL),
+		.flags = call_has(call, "loop") ? AGENT_FORCE_LOOP : 0,
+		.ctx = s};
+	uint64_t fd = UINT64_MAX;
+	int r;
+
+	if (geteuid() != 0)
+		return error_set(reterr, -BSI_E_PRIVILEGE,
+			"this needs root; an ordinary user may ask 'bsi status'");
+	r = call_number(call, "host-namespace", INT32_MAX, &fd, reterr);
+	if (r < 0)
+		return r;
+	if (fd != UINT64_MAX) {
+		settings.mount_ns_fd = (int)fd;
+		(void)fcntl(settings.mount_ns_fd, F_SETFD, FD_CLOEXEC);
+	}
+	*s = (struct session){.progress = progress_start()};
+	if (!is_silent) {
+		settings.progress = on_progress;
+		settings.note = on_note;
+	}
+	return agent_new(&settings, &s->agent, reterr);
+}
+
+static void session_done(struct session *s)
+{
+	progress_end(&s->progress);
+	agent_free(s->agent);
+}
+
+#define AUTO_SESSION __attribute__((cleanup(session_done)))
+
+static void print(struct verb_call *call, struct session *s, const json_t *document,
+	void (*show)(const json_t *))
+{
+	if (s)
+		progress_end(&s->progress);
+	if (call_has(call, "json"))
+		call_print_json(document);
+	else
+		show(document);
+}
+
+static int verb_enroll(struct verb_call *call, struct error *reterr)
+{
+	AUTO_SESSION struct session s = {0};
+	AUTO_JSON json_t *document = NULL;
+	AUTO_DONE(buffer) struct buffer root = buffer_of(ROOT_FILE_MAX_BYTES);
+	AUTO_CLOSE int fd = -EBADF;
+	const char *file = call_value(call, "root");
+	enum agent_enrol_flags flags = 0;
+	int r;
+
+	if (!file)
+		return error_set(reterr, -BSI_E_USAGE,
+			"--root FILE is missing: the publisher's root.json, from a source you trust");
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	r = fd < 0 ? -errno : file_read_fd(fd, ROOT_FILE_MAX_BYTES, &root);
+	if (r < 0)
+		return error_set(reterr, r, "%s: %s", file, error_text(r));
+	if (call_has(call, "offline"))
+		flags |= AGENT_ENROL_OFFLINE;
+	if (call_has(call, "replace"))
+		flags |= AGENT_ENROL_REPLACE;
+	r = session_open(call, &s, false, reterr);
+	if (r == 0)
+		r = agent_enrol(s.agent, call_argument(call, 0), root.data, root.len, flags, &document,
+			reterr);
+	if (r == 0)
+		print(call, &s, document, show_change);
+	return r;
+}
+
+/* The verbs that take nothing and give a document. */
+static int plain(struct verb_call *call, int (*verb)(struct agent *, json_t **, struct error *),
+	void (*show)(const json_t *), struct error *reterr)
+{
+	AUTO_SESSION struct session s = {0};
+	AUTO_JSON json_t *document = NULL;
+	int r;
+
+	r = session_open(call, &s, false, reterr);
+	if (r == 0)
+		r = verb(s.agent, &document, reterr);
+	if (r == 0)
+		print(call, &s, document, show);
+	return r;
+}
+
+static int verb_check(struct verb_call *call, struct error *reterr)
+{
+	return plain(call, agent_check, show_check, reterr);
+}
+
+static int verb_exposure(struct verb_call *call, struct error *reterr)
+{
+	return plain(call, agent_exposure, show_exposure, reterr);
+}
+
+static int verb_status(struct verb_call *call, struct error *reterr)
+{
+	AUTO_JSON json_t *document = NULL;
+	int r;
+
+	if (geteuid() == 0)
+		return plain(call, agent_status, show_status, reterr);
+	r = agent_public_status(value_or(call, "run", RUN_DEFAULT), &document, reterr);
+	if (r == 0)
+		print(call, NULL, document, show_status);
+	return r;
+}
+
+static int verb_verify(struct verb_call *call, struct error *reterr)
+{
+	AUTO_SESSION struct session s = {0};
+	AUTO_JSON json_t *document = NULL;
+	size_t n;
+	int r;
+
+	r = session_open(call, &s, false, reterr);
+	if (r == 0)
+		r = agent_verify(s.agent, &document, reterr);
+	if (r < 0)
+		return r;
+	print(call, &s, document, show_verify);
+	n = json_array_size(json_object_get(document, "problems"));
+	if (n > 0)
+		return error_set(reterr, -BSI_E_DIGEST, "%zu object%s not what was signed", n,
+			n == 1 ? " is" : "s are");
+	return 0;
+}
+
+static int verb_install(struct verb_call *call, struct error *reterr)
+{
+	AUTO_SESSION struct session s = {0};
+	AUTO_JSON json_t *document = NULL;
+	int r;
+
+	r = session_open(call, &s, false, reterr);
+	if (r == 0)
+		r = agent_install(s.agent, call_argument(call, 0), &document, reterr);
+	if (r == 0)
+		print(call, &s, document, show_change);
+	return r;
+}
+
+/* Silent where there is nothing to say: a timer's output is mail or log. */
+static int quiet(struct verb_call *call, int (*verb)(struct agent *, json_t **, struct error *),
+	struct error *reterr)
+{
+	AUTO_SESSION struct session s = {0};
+	AUTO_JSON json_t *document = NULL;
+	int r, shown;
+
+	r = session_open(call, &s, true, reterr);
+	if (r < 0)
+		return r;
+	shown = verb(s.agent, &document, reterr);
+	if (document)
+		print(call, &s, document, show_change);
+	return shown;
+}
+
+static int verb_run(struct verb_call *call, struct error *reterr)
+{
+	return quiet(call, agent_run, reterr);
+}
+
+static int verb_attach(struct verb_call *call, struct error *reterr)
+{
+	return quiet(call, agent_attach, reterr);
+}
+
+static int leave(struct verb_call *call,
+	int (*verb)(struct agent *, enum agent_remove_flags, json_t **, struct error *),
+	struct error *reterr)
+{
+	AUTO_SESSION struct session s = {0};
+	AUTO_JSON json_t *document = NULL;
+	int r;
+
+	r = session_open(call, &s, false, reterr);
+	if (r == 0)
+		r = verb(s.agent, call_has(call, "below-minimum") ? AGENT_BELOW_MINIMUM : 0, &document,
+			reterr);
+	if (r == 0)
+		print(call, &s, document, show_change);
+	return r;
+}
+
+static int verb_remove(struct verb_call *call, struct error *reterr)
+{
+	return leave(call, agent_remove, reterr);
+}
+
+static int verb_rollback(struct verb_call *call, struct error *reterr)
+{
+	return leave(call, agent_rollback, reterr);
+}
+
+static int verb_history(struct verb_call *call, struct error *reterr)
+{
+	AUTO_SESSION struct session s = {0};
+	AUTO_JSON json_t *document = NULL;
+	uint64_t rows = HISTORY_ROWS_DEFAULT;
+	int r;
+
+	r = call_number(call, "rows", HISTORY_ROWS_MAX_SHOWN, &rows, reterr);
+	if (r == 0)
+		r = session_open(call, &s, false, reterr);
+	if (r == 0)
+		r = agent_history(s.agent, (unsigned)rows, &document, reterr);
+	if (r == 0)
+		print(call, &s, document, show_history);
+	return r;
+}
+
+static int verb_config(struct verb_call *call, struct error *reterr)
+{
+	AUTO_SESSION struct session s = {0};
+	AUTO_JSON json_t *document = NULL;
+	int r;
+
+	if (call_n_arguments(call) == 1)
+		return error_set(reterr, -BSI_E_USAGE, "a value is missing: bsi config %s on|off",
+			call_argument(call, 0));
+	r = session_open(call, &s, false, reterr);
+	if (r == 0)
+		r = agent_config(s.agent, call_argument(call, 0), call_argument(call, 1), &document,
+			reterr);
+	if (r == 0)
+		print(call, &s, document, show_config);
+	return r;
+}
+
+/* The launcher does this one itself; here it only stands in the help and the completion. */
+static int verb_base(struct verb_call *call, struct error *reterr)
+{
+	(void)call;
+	return error_set(reterr, -BSI_E_USAGE, "usage: bsi base [--follow] -- COMMAND [ARGUMENTS]");
+}
+
+static const struct verb_option enroll_options[] = {
+	{"root", VERB_VALUE, "FILE", "the publisher's root.json, from a source you trust"},
+	{"offline", VERB_FLAG, NULL, "do not ask the repository now"},
+	{"replace", VERB_FLAG, NULL, "although the device is enrolled already"},
+	{0},
+};
+
+static const struct verb_option leave_options[] = {
+	{"below-minimum", VERB_FLAG, NULL, "although that is below the publisher's minimum"},
+	{0},
+};
+
+static const struct verb_option history_options[] = {
+	{"rows", VERB_VALUE, "N", "how many of the newest events (20)"},
+	{0},
+};
+
+static const struct verb_option base_options[] = {
+	{"follow", VERB_FLAG, NULL, "what the host mounts later arrives there too"},
+	{0},
+};
+
+static const struct verb verbs[] = {
+	{"status", NULL, 0, 0, "what is attached, and whether it is in effect", NULL, verb_status},
+	{"enroll", "URL --root FILE", 1, 1, "trust a publisher's repository", enroll_options,
+		verb_enroll},
+	{"check", NULL, 0, 0, "ask the repository for news; change nothing", NULL, verb_check},
+	{"install", "[LETTER]", 0, 1, "take the current improvement, or this one", NULL, verb_install},
+	{"remove", NULL, 0, 0, "go back to the base; that letter does not return by itself",
+		leave_options, verb_remove},
+	{"rollback", NULL, 0, 0, "go back to what was attached before", leave_options, verb_rollback},
+	{"run", NULL, 0, 0, "check, decide, install: what the timer calls; silent without news", NULL,
+		verb_run},
+	{"attach", NULL, 0, 0, "attach again what should be attached, asking nobody", NULL,
+		verb_attach},
+	{"verify", NULL, 0, 0, "read every attached and base file and compare digests", NULL,
+		verb_verify},
+	{"exposure", NULL, 0, 0, "which processes still run old code", NULL, verb_exposure},
+	{"history", NULL, 0, 0, "what happened on this device", history_options, verb_history},
+	{"config", "[auto on|off]", 0, 2, "show or change the configuration", NULL, verb_config},
+	{"base", "-- COMMAND...", 0, -1, "run a command with /usr as the base has it", base_options,
+		verb_base},
+	{0},
+};
+
+static const struct verb_option common_options[] = {
+	{"json", VERB_FLAG, NULL, "print one JSON document"},
+	{"ca-file", VERB_VALUE, "FILE", "trust only these TLS authorities"},
+	{"sysroot", VERB_VALUE, "DIR", "the root to attach in (/)"},
+	{"state", VERB_VALUE, "DIR", "where the state lies (/var/lib/bsi)"},
+	{"run", VERB_VALUE, "DIR", "where run-time files lie (/run/bsi)"},
+	{"loop", VERB_FLAG, NULL, "mount images through loop devices"},
+	{"host-namespace", VERB_VALUE, "FD", "the host's mount namespace (set by the launcher)"},
+	{0},
+};
+
+static const struct program program = {
+	.name = "bsi",
+	.summary = "Background security improvements: fixes between two releases, live and reversible.",
+	.manual = "bsi(1)",
+	.verbs = verbs,
+	.options = common_options,
+};
+
+int main(int argc, char **argv)
+{
+	/* files and directories of the state are nobody else's, whatever the caller's umask */
+	(void)umask(0022);
+	return program_main(&program, argc, argv);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cmd/show.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LIST_MAX 20
+
+static bool has_colours(void)
+{
+	const char *no = getenv("NO_COLOR");
+
+	return isatty(STDOUT_FILENO) == 1 && (!no || *no == '\0');
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return text ? text : "";
+}
+
+static json_int_t number_of(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+/* Names from processes and metadata reach a terminal; control bytes do not. */
+static void put(const char *text)
+{
+	for (; *text; text++)
+		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+}
+
+static void put_list(const json_t *list, const char *separator)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+
+		if (i > 0)
+			fputs(separator, stdout);
+		put(text ? text : "?");
+	}
+}
+
+static void put_sentence(const json_t *status)
+{
+	const char *state = text_of(status, "state"), *colour = NULL;
+
+	if (has_colours())
+		colour = strcmp(state, "protected") == 0 ? "\033[1;32m"
+			 : strcmp(state, "base") == 0	 ? "\033[1m"
+							 : "\033[1;33m";
+	if (colour)
+		fputs(colour, stdout);
+	put(text_of(status, "sentence"));
+	if (colour)
+		fputs("\033[0m", stdout);
+	putchar('\n');
+}
+
+static void show_component(const json_t *c)
+{
+	const char *state = text_of(c, "state");
+	const json_t *cves = json_object_get(c, "cves");
+
+	fputs("  ", stdout);
+	put(text_of(c, "name"));
+	printf(": %s", state);
+	if (strcmp(state, "attached") == 0)
+		printf(", %lld file%s, seal: %s", number_of(c, "attached_files"),
+			number_of(c, "attached_files") == 1 ? "" : "s", text_of(c, "seal"));
+	putchar('\n');
+	if (*text_of(c, "reason")) {
+		fputs("    ", stdout);
+		put(text_of(c, "reason"));
+		putchar('\n');
+	}
+	if (json_array_size(cves) > 0) {
+		printf("    %s ", strcmp(state, "attached") == 0 || strcmp(state, "superseded") == 0
+					   ? "fixes"
+					   : "would fix");
+		put_list(cves, " ");
+		putchar('\n');
+	}
+}
+
+static void show_processes(const json_t *exposure)
+{
+	const json_t *list = json_object_get(exposure, "list");
+	size_t n = json_array_size(list);
+
+	for (size_t i = 0; i < n && i < LIST_MAX; i++) {
+		const json_t *row = json_array_get(list, i);
+
+		printf("  %7lld ", number_of(row, "pid"));
+		put(text_of(row, "command"));
+		if (json_array_size(json_object_get(row, "components")) > 0) {
+			fputs(": ", stdout);
+			put_list(json_object_get(row, "components"), ", ");
+		} else {
+			fputs(": an earlier image", stdout);
+		}
+		if (json_is_true(json_object_get(row, "private_mounts")))
+			fputs(" (its mount namespace keeps the old files)", stdout);
+		putchar('\n');
+	}
+	if (n > LIST_MAX)
+		printf("  ... and %zu more; --json lists all\n", n - LIST_MAX);
+}
+
+void show_status(const json_t *status)
+{
+	const json_t *components = json_object_get(status, "components");
+	const json_t *exposure = json_object_get(status, "exposure");
+	const json_t *open = json_object_get(status, "cves_open");
+	const json_t *withdrawn = json_object_get(status, "withdrawn");
+	const json_t *check = json_object_get(status, "check");
+
+	put_sentence(status);
+	for (size_t i = 0; i < json_array_size(components); i++)
+		show_component(json_array_get(components, i));
+	if (withdrawn) {
+		fputs("withdrawn by the publisher: ", stdout);
+		put(text_of(withdrawn, "reason"));
+		putchar('\n');
+	}
+	if (json_array_size(open) > 0) {
+		fputs("open: ", stdout);
+		put_list(open, " ");
+		putchar('\n');
+	}
+	if (json_array_size(json_object_get(exposure, "list")) > 0) {
+		puts("still running old code (a restart of each ends it):");
+		show_processes(exposure);
+	}
+	if (check) {
+		printf("last check %s: ", text_of(check, "utc"));
+		put(text_of(check, "reason"));
+		putchar('\n');
+	}
+	if (json_is_false(json_object_get(status, "automatic")) &&
+		strcmp(text_of(status, "state"), "not-enrolled") != 0)
+		puts("automatic installation is off");
+}
+
+void show_change(const json_t *change)
+{
+	const json_t *files = json_object_get(change, "files");
+
+	if (strcmp(text_of(change, "action"), "enrolled") == 0) {
+		fputs("enrolled at ", stdout);
+		put(text_of(change, "url"));
+		printf(" for %s; 'bsi install' takes what there is, 'bsi run' does it all\n",
+			text_of(change, "base"));
+		return;
+	}
+	if (strcmp(text_of(change, "action"), "nothing") == 0) {
+		fputs("nothing to do: ", stdout);
+		put(text_of(change, "reason"));
+		putchar('\n');
+	} else {
+		fputs(text_of(change, "action"), stdout);
+		if (*text_of(change, "letter"))
+			printf(" (%s)", text_of(change, "letter"));
+		if (*text_of(change, "reason")) {
+			fputs(": ", stdout);
+			put(text_of(change, "reason"));
+		}
+		printf("; files: %lld attached, %lld exchanged, %lld off\n",
+			number_of(files, "attached"), number_of(files, "exchanged"),
+			number_of(files, "off"));
+	}
+	show_status(json_object_get(change, "status"));
+}
+
+void show_check(const json_t *check)
+{
+	const char *action = text_of(check, "action");
+
+	if (strcmp(action, "install") == 0)
+		printf("available: ");
+	else if (strcmp(action, "hold") == 0)
+		printf("held: ");
+	else if (strcmp(action, "remove") == 0)
+		printf("to be taken off: ");
+	put(text_of(check, "reason"));
+	putchar('\n');
+}
+
+void show_exposure(const json_t *exposure)
+{
+	json_int_t exposed = number_of(exposure, "exposed"), unknown = number_of(exposure, "unknown");
+
+	printf("%lld of %lld processes run%s old code", exposed, number_of(exposure, "processes"),
+		exposed == 1 ? "s" : "");
+	if (unknown > 0)
+		printf("; %lld could not be looked at", unknown);
+	putchar('\n');
+	show_processes(exposure);
+}
+
+void show_history(const json_t *rows)
+{
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		const json_t *row = json_array_get(rows, i);
+		const char *reason = text_of(json_object_get(row, "detail"), "reason");
+
+		printf("%s  %-12s", text_of(row, "utc"), text_of(row, "event"));
+		if (*text_of(row, "letter"))
+			printf(" (%s)", text_of(row, "letter"));
+		if (*reason) {
+			fputs("  ", stdout);
+			put(reason);
+		}
+		putchar('\n');
+	}
+	if (json_array_size(rows) == 0)
+		puts("nothing has happened yet");
+}
+
+void show_verify(const json_t *verify)
+{
+	const json_t *problems = json_object_get(verify, "problems");
+
+	printf("%lld attached and %lld base files were read", number_of(verify, "attached_files"),
+		number_of(verify, "base_files"));
+	if (json_array_size(problems) == 0) {
+		puts(": all are what was signed");
+		return;
+	}
+	printf("; %zu problem%s:\n", json_array_size(problems),
+		json_array_size(problems) == 1 ? "" : "s");
+	for (size_t i = 0; i < json_array_size(problems); i++) {
+		const json_t *p = json_array_get(problems, i);
+
+		fputs("  ", stdout);
+		put(text_of(p, "object"));
+		fputs(": ", stdout);
+		put(text_of(p, "problem"));
+		putchar('\n');
+	}
+}
+
+void show_config(const json_t *config)
+{
+	printf("auto %s\n", json_is_true(json_object_get(config, "auto")) ? "on" : "off");
+}
