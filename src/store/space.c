@@ -36,7 +36,7 @@ static int no_space(uint64_t needed, uint64_t free_bytes, const char *what, stru
 int space_reserve(int fd, uint64_t bytes, enum space_size size, const char *what,
 	struct error *reterr)
 {
-	uint64_t free_bytes, held, needed;
+	uint64_t free_bytes = 0, held, needed;
 	struct stat st;
 	int r;
 

@@ -217,6 +217,7 @@ int store_lock(struct store *s, struct error *reterr)
 {
 	AUTO_CLOSE int fd = -EBADF;
 	char pid[32];
+	bool told;
 	int r, n;
 
 	if (s->lock_fd >= 0)
@@ -233,8 +234,8 @@ int store_lock(struct store *s, struct error *reterr)
 	}
 	/* on a full disk the words for others lack the number, nothing else */
 	n = snprintf(pid, sizeof pid, "%ld", (long)getpid());
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) < 0)
-		(void)ftruncate(fd, 0);
+	told = ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)n, 0) == n;
+	(void)told;
 
 	s->lock_fd = take_fd(&fd);
 	r = check_format(s, reterr);
