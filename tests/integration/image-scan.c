@@ -30,28 +30,44 @@ static void *must(void *p)
 	return p;
 }
 
-static void scan_xattrs(const char *file, struct image_entry *e)
+/* Memory that scan_done() ends. */
+static void *keep(struct scan *s, void *p)
 {
-	char *names = must(malloc(LIST_MAX));
-	ssize_t len = llistxattr(file, names, LIST_MAX);
-	struct image_xattr *xattrs = must(calloc(IMAGE_XATTRS_MAX, sizeof(*xattrs)));
+	if (s->n_owned % 1024 == 0)
+		s->owned = must(realloc(s->owned, (s->n_owned + 1024) * sizeof(void *)));
+	s->owned[s->n_owned++] = must(p);
+	return p;
+}
+
+static void scan_xattrs(struct scan *s, const char *file, struct image_entry *e)
+{
+	static char list[LIST_MAX];
+	static uint8_t value[LIST_MAX];
+	ssize_t len = llistxattr(file, list, sizeof(list));
+	struct image_xattr *xattrs;
 
 	if (len < 0)
 		err(1, "llistxattr %s", file);
-	for (char *name = names; name < names + len; name += strlen(name) + 1) {
-		uint8_t *value = must(malloc(LIST_MAX));
-		ssize_t value_len = lgetxattr(file, name, value, LIST_MAX);
+	if (len == 0)
+		return;
+	xattrs = keep(s, calloc(IMAGE_XATTRS_MAX, sizeof(*xattrs)));
+	for (char *name = list; name < list + len; name += strlen(name) + 1) {
+		ssize_t value_len = lgetxattr(file, name, value, sizeof(value));
+		uint8_t *copy;
 
 		if (value_len < 0)
 			err(1, "lgetxattr %s %s", file, name);
 		if (e->n_xattrs == IMAGE_XATTRS_MAX)
 			errx(1, "%s: too many xattrs", file);
-		xattrs[e->n_xattrs++] = (struct image_xattr){name, value, (size_t)value_len};
+		copy = keep(s, malloc((size_t)value_len + 1));
+		memcpy(copy, value, (size_t)value_len);
+		xattrs[e->n_xattrs++] =
+			(struct image_xattr){keep(s, strdup(name)), copy, (size_t)value_len};
 	}
 	e->xattrs = xattrs;
 }
 
-static struct image_entry scan_entry(const FTSENT *f, const char *path)
+static struct image_entry scan_entry(struct scan *s, const FTSENT *f, const char *path)
 {
 	const struct stat *st = f->fts_statp;
 	struct image_entry e = {
@@ -60,13 +76,13 @@ static struct image_entry scan_entry(const FTSENT *f, const char *path)
 	if (S_ISREG(st->st_mode))
 		e.size = (uint64_t)st->st_size;
 	if (S_ISLNK(st->st_mode)) {
-		char *target = must(calloc(1, IMAGE_SYMLINK_MAX_BYTES + 1));
+		char *target = keep(s, calloc(1, IMAGE_SYMLINK_MAX_BYTES + 1));
 
 		if (readlink(f->fts_accpath, target, IMAGE_SYMLINK_MAX_BYTES) < 0)
 			err(1, "readlink %s", f->fts_path);
 		e.symlink_target = target;
 	}
-	scan_xattrs(f->fts_accpath, &e);
+	scan_xattrs(s, f->fts_accpath, &e);
 	return e;
 }
 
@@ -103,7 +119,8 @@ static void scan_mix(struct scan *s, unsigned int seed)
 
 struct scan scan_directory(const char *dir, unsigned int seed)
 {
-	char *const roots[] = {must(strdup(dir)), NULL};
+	char *root = must(strdup(dir));
+	char *const roots[] = {root, NULL};
 	FTS *fts = must(fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL));
 	struct seen *seen = must(calloc(SCAN_MAX, sizeof(*seen)));
 	struct scan s = {.entries = must(calloc(SCAN_MAX, sizeof(*s.entries))),
@@ -120,13 +137,25 @@ struct scan scan_directory(const char *dir, unsigned int seed)
 			errx(1, "%s: %s", f->fts_path, strerror(f->fts_errno));
 		if (s.n == SCAN_MAX)
 			errx(1, "%s: too many files", dir);
-		s.files[s.n] = must(strdup(f->fts_path));
+		s.files[s.n] = keep(&s, strdup(f->fts_path));
 		path = s.files[s.n] + strlen(dir) + 1;
-		s.entries[s.n] = scan_entry(f, path);
+		s.entries[s.n] = scan_entry(&s, f, path);
 		s.entries[s.n].hardlink_to = link_of(seen, &n_seen, f, path);
 		s.n++;
 	}
 	(void)fts_close(fts);
+	free(root);
+	free(seen);
 	scan_mix(&s, seed);
 	return s;
+}
+
+void scan_done(struct scan *s)
+{
+	for (size_t i = 0; i < s->n_owned; i++)
+		free(s->owned[i]);
+	free(s->owned);
+	free(s->entries);
+	free(s->files);
+	*s = (struct scan){0};
 }

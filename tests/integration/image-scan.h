@@ -9,7 +9,10 @@ struct scan {
 	struct image_entry *entries;
 	char **files; /* where the content of each entry is */
 	size_t n;
+	void **owned; /* all memory behind entries */
+	size_t n_owned;
 };
 
 /* Everything below dir; seed mixes the order. Ends the program on any error. */
 struct scan scan_directory(const char *dir, unsigned int seed);
+void scan_done(struct scan *s);

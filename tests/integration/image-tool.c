@@ -141,7 +141,7 @@ static void content_feed(const char *path, struct image_writer *w, struct payloa
 
 static int do_build(char **argv)
 {
-	struct scan s = scan_directory(argv[0], (unsigned int)options.seed);
+	AUTO_DONE(scan) struct scan s = scan_directory(argv[0], (unsigned int)options.seed);
 	AUTO_CLOSE int fd = open_for(argv[1], O_RDWR | O_CREAT | O_TRUNC);
 	AUTO_CLOSE int out =
 		options.payload ? open_for(options.payload, O_WRONLY | O_CREAT | O_TRUNC) : -EBADF;

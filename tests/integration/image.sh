@@ -87,7 +87,10 @@ make_tree tree
 
 run "$tool" build tree image --payload payload
 is "$run_status" 0 "an image and its payload are built"
-[[ -z $run_err ]] || diag "$run_err"
+if ((run_status)); then
+	diag "$run_err"
+	finish
+fi
 root=$(value root) salt=$(value salt) tree_offset=$(value tree_offset)
 image_bytes=$(value image_bytes) memory=$(value memory_bytes)
 is "$(stat -c %s image)" "$image_bytes" "the image has the announced size"
