@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "delta/derive.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "delta/elf.h"
+#include "delta/frame.h"
+
+#define FRAME_HEADER_BYTES 12U
+#define FRAME_ENTRY_BYTES 8U
+#define HASH_HEADER_BYTES 16U
+#define SYMBOL_BYTES 24U
+#define DEBUGLINK_CRC_BYTES 4U
+#define NOTE_HEADER_BYTES 16U
+
+static bool derive_range_of(const struct elf_section *s, struct derive_range *ret)
+{
+	uint64_t head = 0, tail = 0;
+
+	switch (s->kind) {
+	case ELF_SECTION_EH_FRAME_HDR:
+		head = FRAME_HEADER_BYTES;
+		break;
+	case ELF_SECTION_GNU_HASH:
+		head = HASH_HEADER_BYTES;
+		break;
+	case ELF_SECTION_DEBUGLINK:
+		tail = DEBUGLINK_CRC_BYTES;
+		break;
+	default:
+		return false;
+	}
+	if (s->bytes <= head + tail)
+		return false;
+	ret->at = (size_t)(s->offset + head);
+	ret->len = (size_t)(s->bytes - head - tail);
+	return true;
+}
+
+unsigned derive_ranges(const uint8_t *data, size_t len, struct derive_range *ret)
+{
+	struct elf e;
+	unsigned n = 0;
+
+	if (!elf_parse(&e, data, len))
+		return 0;
+	for (unsigned i = 0; i < e.n_sections && n < DERIVE_RANGES_MAX; i++) {
+		struct derive_range r;
+		unsigned at = n;
+
+		if (!derive_range_of(&e.sections[i], &r))
+			continue;
+		while (at && ret[at - 1].at > r.at) {
+			ret[at] = ret[at - 1];
+			at--;
+		}
+		ret[at] = r;
+		n++;
+	}
+	/* ranges that overlap are no ranges */
+	for (unsigned i = 1; i < n; i++)
+		if (ret[i - 1].at + ret[i - 1].len > ret[i].at)
+			return 0;
+	return n;
+}
+
+struct frame_entry {
+	int32_t begin, record;
+};
+
+static int frame_entry_by_begin(const void *a, const void *b)
+{
+	const struct frame_entry *x = a, *y = b;
+
+	if (x->begin != y->begin)
+		return x->begin < y->begin ? -1 : 1;
+	return x->record < y->record ? -1 : x->record > y->record;
+}
+
+static int derive_frame_header(uint8_t *data, const struct elf *e, const struct elf_section *hdr)
+{
+	const struct elf_section *frames = elf_find(e, ELF_SECTION_EH_FRAME);
+	size_t n = (size_t)(hdr->bytes - FRAME_HEADER_BYTES) / FRAME_ENTRY_BYTES, found = 0;
+	AUTO_FREE struct frame_entry *entries = calloc(n + 1, sizeof(*entries));
+	uint8_t *out = data + hdr->offset + FRAME_HEADER_BYTES;
+	struct frame_record r;
+	struct frame_walk walk;
+
+	if (!entries)
+		return -ENOMEM;
+	if (!frames)
+		return -BSI_E_FORMAT;
+	frame_walk_init(&walk, data, frames);
+	while (found < n && frame_walk_next(&walk, &r)) {
+		uint64_t begin, record;
+
+		if (r.is_common || !r.begin)
+			continue;
+		begin = frames->addr + (r.begin - frames->offset) +
+			(uint64_t)(int64_t)(int32_t)elf_u32(data + r.begin);
+		record = frames->addr + (r.at - frames->offset);
+		entries[found].begin = (int32_t)(uint32_t)(begin - hdr->addr);
+		entries[found].record = (int32_t)(uint32_t)(record - hdr->addr);
+		found++;
+	}
+	qsort(entries, found, sizeof(*entries), frame_entry_by_begin);
+	for (size_t i = 0; i < found; i++) {
+		elf_put_u32(out + i * FRAME_ENTRY_BYTES, (uint32_t)entries[i].begin);
+		elf_put_u32(out + i * FRAME_ENTRY_BYTES + 4, (uint32_t)entries[i].record);
+	}
+	return 0;
+}
+
+/* The hash of glibc's .gnu.hash (DJB). The name ends inside the table, or with it. */
+static uint32_t derive_name_hash(const uint8_t *names, uint64_t bytes, uint32_t at)
+{
+	uint32_t h = 5381;
+
+	while (at < bytes && names[at])
+		h = h * 33 + names[at++];
+	return h;
+}
+
+static int derive_gnu_hash(uint8_t *data, const struct elf *e, const struct elf_section *s)
+{
+	const struct elf_section *symbols = elf_find(e, ELF_SECTION_DYNSYM);
+	const struct elf_section *names = elf_find(e, ELF_SECTION_DYNSTR);
+	uint8_t *head = data + s->offset, *filter, *buckets, *chains;
+	uint64_t n_buckets = elf_u32(head), first = elf_u32(head + 4);
+	uint64_t n_words = elf_u32(head + 8), shift = elf_u32(head + 12), n;
+	uint64_t previous = UINT64_MAX, fixed;
+
+	if (!symbols || !names || !n_buckets || !n_words || shift > 31)
+		return -BSI_E_FORMAT;
+	n = symbols->bytes / SYMBOL_BYTES;
+	fixed = HASH_HEADER_BYTES + 8 * n_words + 4 * n_buckets;
+	if (first > n || fixed > s->bytes || (s->bytes - fixed) / 4 != n - first)
+		return -BSI_E_FORMAT;
+	memset(head + HASH_HEADER_BYTES, 0, (size_t)s->bytes - HASH_HEADER_BYTES);
+	filter = head + HASH_HEADER_BYTES;
+	buckets = filter + 8 * n_words;
+	chains = buckets + 4 * n_buckets;
+	for (uint64_t i = first; i < n; i++) {
+		uint32_t h = derive_name_hash(data + names->offset, names->bytes,
+					      elf_u32(data + symbols->offset + i * SYMBOL_BYTES));
+		uint8_t *word = filter + 8 * (h / 64 % n_words);
+
+		elf_put_u64(word, elf_u64(word) | UINT64_C(1) << h % 64 |
+					  UINT64_C(1) << (h >> shift) % 64);
+		if (!elf_u32(buckets + 4 * (h % n_buckets)))
+			elf_put_u32(buckets + 4 * (h % n_buckets), (uint32_t)i);
+		elf_put_u32(chains + 4 * (i - first), h & ~1U);
+		if (previous != UINT64_MAX && previous != h % n_buckets)
+			chains[4 * (i - first - 1)] |= 1;
+		previous = h % n_buckets;
+	}
+	if (n > first)
+		chains[4 * (n - first - 1)] |= 1;
+	return 0;
+}
+
+/* Debian and Fedora name the debug file by the build-id, without its first byte. */
+static int derive_debuglink(uint8_t *data, const struct elf *e, const struct derive_range *range)
+{
+	static const char digits[] = "0123456789abcdef", tail[] = ".debug";
+	const struct elf_section *id = elf_find(e, ELF_SECTION_BUILD_ID);
+	size_t n, at = range->at, end = range->at + range->len;
+
+	if (!id || id->bytes <= NOTE_HEADER_BYTES + 1)
+		return -BSI_E_FORMAT;
+	n = (size_t)id->bytes - NOTE_HEADER_BYTES;
+	memset(data + at, 0, range->len);
+	for (size_t i = 1; i < n && end - at >= 2; i++) {
+		uint8_t byte = data[id->offset + NOTE_HEADER_BYTES + i];
+
+		data[at++] = (uint8_t)digits[byte >> 4];
+		data[at++] = (uint8_t)digits[byte & 15];
+	}
+	if (end - at >= sizeof(tail) - 1)
+		memcpy(data + at, tail, sizeof(tail) - 1);
+	return 0;
+}
+
+int derive_fill(uint8_t *data, size_t len, const struct derive_range *range)
+{
+	struct elf e;
+
+	if (!elf_parse(&e, data, len))
+		return -BSI_E_FORMAT;
+	for (unsigned i = 0; i < e.n_sections; i++) {
+		const struct elf_section *s = &e.sections[i];
+		struct derive_range r;
+
+		if (!derive_range_of(s, &r) || r.at != range->at || r.len != range->len)
+			continue;
+		if (s->kind == ELF_SECTION_EH_FRAME_HDR)
+			return derive_frame_header(data, &e, s);
+		if (s->kind == ELF_SECTION_GNU_HASH)
+			return derive_gnu_hash(data, &e, s);
+		return derive_debuglink(data, &e, range);
+	}
+	return -BSI_E_FORMAT;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * As much of an ELF file as references need: where its segments lie, and its sections. 64-bit
+ * little-endian x86-64 and AArch64 files only; anything else is plain bytes to the codec. The
+ * input is untrusted: every range kept here lies inside the file.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ELF_SEGMENTS_MAX 16U
+#define ELF_SECTIONS_MAX 128U
+
+enum elf_machine {
+	ELF_MACHINE_NONE,
+	ELF_MACHINE_X86_64,
+	ELF_MACHINE_AARCH64,
+};
+
+enum elf_section_kind {
+	ELF_SECTION_OTHER,
+	ELF_SECTION_CODE,
+	ELF_SECTION_RELA,
+	ELF_SECTION_RELR,
+	ELF_SECTION_DYNSYM,
+	ELF_SECTION_DYNSTR,
+	ELF_SECTION_DYNAMIC,
+	ELF_SECTION_GNU_HASH,
+	ELF_SECTION_HASH,
+	ELF_SECTION_EH_FRAME,
+	ELF_SECTION_EH_FRAME_HDR,
+	ELF_SECTION_EXCEPT_TABLE,
+	ELF_SECTION_DEBUGLINK,
+	ELF_SECTION_BUILD_ID,
+	ELF_SECTION_POINTERS, /* .init_array and its like */
+	ELF_SECTION_GOPCLNTAB,
+	ELF_SECTION_NOBITS,
+	ELF_SECTION_KIND_MAX,
+};
+
+struct elf_segment {
+	uint64_t offset, addr, file_bytes, memory_bytes;
+	bool executable;
+};
+
+struct elf_section {
+	enum elf_section_kind kind;
+	uint64_t offset, addr, bytes, entry_bytes;
+	uint32_t link;
+	bool allocated, writable;
+};
+
+struct elf {
+	enum elf_machine machine; /* ELF_MACHINE_NONE: not an ELF file that is understood */
+	uint64_t file_bytes;
+	uint64_t segments_offset, sections_offset;
+	unsigned n_segments, n_sections;
+	unsigned n_segment_headers, n_section_headers;
+	struct elf_segment segments[ELF_SEGMENTS_MAX]; /* PT_LOAD only, by address */
+	struct elf_section sections[ELF_SECTIONS_MAX]; /* in header order, index kept */
+};
+
+/* Header and segments from the first bytes that are there; false leaves machine NONE. */
+bool elf_parse_segments(struct elf *e, const uint8_t *data, size_t len, uint64_t file_bytes);
+/* The same and the sections; a damaged section table leaves n_sections 0. */
+bool elf_parse(struct elf *e, const uint8_t *data, size_t len);
+
+/* End of header and program headers in the file, or 0 if the 64 bytes say nothing useful. */
+size_t elf_headers_end(const uint8_t *data, size_t len);
+
+/* File offset of an address; false if it is not in the file. The end of a segment counts. */
+bool elf_offset_of(const struct elf *e, uint64_t addr, uint64_t *ret_offset);
+bool elf_addr_of(const struct elf *e, uint64_t offset, uint64_t *ret_addr);
+/* Is the address in memory at all (file or zeros behind it)? */
+bool elf_has_addr(const struct elf *e, uint64_t addr);
+const struct elf_section *elf_find(const struct elf *e, enum elf_section_kind kind);
+
+static inline uint16_t elf_u16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static inline uint32_t elf_u32(const uint8_t *p)
+{
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline uint64_t elf_u64(const uint8_t *p)
+{
+	return elf_u32(p) | (uint64_t)elf_u32(p + 4) << 32;
+}
+
+static inline void elf_put_u32(uint8_t *p, uint32_t v)
+{
+	for (unsigned i = 0; i < 4; i++)
+		p[i] = (uint8_t)(v >> 8 * i);
+}
+
+static inline void elf_put_u64(uint8_t *p, uint64_t v)
+{
+	elf_put_u32(p, (uint32_t)v);
+	elf_put_u32(p + 4, (uint32_t)(v >> 32));
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "delta/field.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SEGMENT_HEADER_BYTES 56U
+#define SECTION_HEADER_BYTES 64U
+#define RELA_BYTES 24U
+#define SYMBOL_BYTES 24U
+#define WORD_BYTES 8U
+
+#define R_X86_64_GLOB_DAT 6
+#define R_X86_64_JUMP_SLOT 7
+#define R_X86_64_RELATIVE 8
+#define R_X86_64_IRELATIVE 37
+#define R_AARCH64_JUMP_SLOT 1026
+#define R_AARCH64_RELATIVE 1027
+#define R_AARCH64_IRELATIVE 1032
+
+size_t field_next(const struct field_map *m, size_t at, size_t end)
+{
+	while (at < end && (at & 15)) {
+		if (field_at(m, at))
+			return at;
+		at++;
+	}
+	while (at + 16 <= end) {
+		uint64_t eight;
+
+		memcpy(&eight, m->kinds + at / 2, 8);
+		if (eight)
+			break;
+		at += 16;
+	}
+	while (at < end && !field_at(m, at))
+		at++;
+	return at;
+}
+
+static void field_mark_value(struct field_map *m, size_t at, enum field_kind kind)
+{
+	if (elf_u64(m->data + at))
+		field_mark(m, at, kind);
+}
+
+void field_scan_headers(struct field_map *m)
+{
+	const struct elf *e = &m->elf;
+
+	field_mark_value(m, 24, FIELD_ADDR64);
+	field_mark_value(m, 40, FIELD_OFFSET64);
+	for (unsigned i = 0; i < e->n_segment_headers; i++) {
+		size_t at = (size_t)e->segments_offset + i * SEGMENT_HEADER_BYTES;
+
+		field_mark_value(m, at + 8, FIELD_OFFSET64);
+		field_mark_value(m, at + 16, FIELD_ADDR64);
+		field_mark_value(m, at + 24, FIELD_ADDR64);
+		field_mark_value(m, at + 32, FIELD_SPECIAL64);
+		field_mark_value(m, at + 40, FIELD_SPECIAL64);
+	}
+	for (unsigned i = 0; i < e->n_sections; i++) {
+		size_t at = (size_t)e->sections_offset + i * SECTION_HEADER_BYTES;
+
+		field_mark_value(m, at + 16, FIELD_ADDR64);
+		field_mark_value(m, at + 24, FIELD_OFFSET64);
+		field_mark_value(m, at + 32, FIELD_SPECIAL64);
+	}
+}
+
+/* A word of the file that holds an address. */
+static void field_mark_word(struct field_map *m, uint64_t addr, const uint64_t *want)
+{
+	uint64_t at;
+
+	if (!elf_offset_of(&m->elf, addr, &at) || at > m->len || m->len - at < WORD_BYTES)
+		return;
+	if (want && elf_u64(m->data + at) != *want)
+		return;
+	if (elf_u64(m->data + at) && elf_has_addr(&m->elf, elf_u64(m->data + at)))
+		field_mark(m, (size_t)at, FIELD_ADDR64);
+}
+
+static void field_scan_rela(struct field_map *m, const struct elf_section *s)
+{
+	for (uint64_t i = 0; i + RELA_BYTES <= s->bytes; i += RELA_BYTES) {
+		size_t at = (size_t)(s->offset + i);
+		uint32_t type = elf_u32(m->data + at + 8);
+		uint64_t place = elf_u64(m->data + at), addend = elf_u64(m->data + at + 16);
+
+		field_mark(m, at, FIELD_ADDR64);
+		if (elf_u32(m->data + at + 12))
+			field_mark(m, at + 12, FIELD_SYMBOL32);
+		switch (type) {
+		case R_X86_64_RELATIVE:
+		case R_AARCH64_RELATIVE:
+			field_mark(m, at + 16, FIELD_ADDR64);
+			field_mark_word(m, place, &addend);
+			break;
+		case R_X86_64_IRELATIVE:
+		case R_AARCH64_IRELATIVE:
+			field_mark(m, at + 16, FIELD_ADDR64);
+			field_mark_word(m, place, NULL);
+			break;
+		case R_X86_64_JUMP_SLOT:
+		case R_AARCH64_JUMP_SLOT:
+			field_mark_word(m, place, NULL);
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+/* RELR: an even word is an address, an odd one a bitmap of the 63 words after the last place. */
+static void field_scan_relr(struct field_map *m, const struct elf_section *s)
+{
+	uint64_t place = 0;
+
+	for (uint64_t i = 0; i + WORD_BYTES <= s->bytes; i += WORD_BYTES) {
+		uint64_t v = elf_u64(m->data + s->offset + i);
+
+		if (!(v & 1)) {
+			field_mark_value(m, (size_t)(s->offset + i), FIELD_ADDR64);
+			field_mark_word(m, v, NULL);
+			place = v + WORD_BYTES;
+			continue;
+		}
+		for (unsigned bit = 1; bit < 64; bit++)
+			if (v >> bit & 1)
+				field_mark_word(m, place + (bit - 1) * WORD_BYTES, NULL);
+		place += 63 * WORD_BYTES;
+	}
+}
+
+static void field_scan_symbols(struct field_map *m, const struct elf_section *s)
+{
+	for (uint64_t i = 0; i + SYMBOL_BYTES <= s->bytes; i += SYMBOL_BYTES) {
+		size_t at = (size_t)(s->offset + i);
+		unsigned index = elf_u16(m->data + at + 6);
+
+		if (elf_u32(m->data + at))
+			field_mark(m, at, FIELD_SPECIAL32);
+		if (index == 0 || index >= 0xff00)
+			continue;
+		field_mark_value(m, at + 8, FIELD_ADDR64);
+		field_mark_value(m, at + 16, FIELD_SPECIAL64);
+	}
+}
+
+static enum field_kind field_kind_of_tag(uint64_t tag)
+{
+	switch (tag) {
+	case 3: case 4: case 5: case 6: case 7: case 12: case 13: case 17: case 23: case 25:
+	case 26: case 32: case 36: case 0x6ffffef5: case 0x6ffffff0: case 0x6ffffffc:
+	case 0x6ffffffe:
+		return FIELD_ADDR64;
+	case 1: case 2: case 8: case 10: case 14: case 27: case 28: case 33: case 35:
+	case 0x6ffffff9:
+		return FIELD_SPECIAL64;
+	default:
+		return FIELD_NONE;
+	}
+}
+
+static void field_scan_dynamic(struct field_map *m, const struct elf_section *s)
+{
+	for (uint64_t i = 0; i + 16 <= s->bytes; i += 16) {
+		size_t at = (size_t)(s->offset + i);
+
+		field_mark_value(m, at + 8, field_kind_of_tag(elf_u64(m->data + at)));
+	}
+}
+
+/* Without relocations (a program linked to a fixed address) words that look like addresses. */
+static void field_scan_fixed(struct field_map *m, const struct elf_section *s)
+{
+	uint64_t first = (8 - (s->addr & 7)) & 7;
+
+	if (m->elf.segments[0].addr < 0x10000)
+		return;
+	for (uint64_t i = first; i + WORD_BYTES <= s->bytes; i += WORD_BYTES) {
+		uint64_t v = elf_u64(m->data + s->offset + i);
+
+		if (v >= m->elf.segments[0].addr && elf_has_addr(&m->elf, v))
+			field_mark(m, (size_t)(s->offset + i), FIELD_ADDR64);
+	}
+}
+
+void field_scan_sections(struct field_map *m)
+{
+	for (unsigned i = 0; i < m->elf.n_sections; i++) {
+		const struct elf_section *s = &m->elf.sections[i];
+
+		if (s->kind == ELF_SECTION_RELA)
+			field_scan_rela(m, s);
+		else if (s->kind == ELF_SECTION_RELR)
+			field_scan_relr(m, s);
+		else if (s->kind == ELF_SECTION_DYNSYM)
+			field_scan_symbols(m, s);
+		else if (s->kind == ELF_SECTION_DYNAMIC)
+			field_scan_dynamic(m, s);
+		else if (s->kind == ELF_SECTION_EH_FRAME)
+			field_scan_frames(m, s);
+		else if (s->kind == ELF_SECTION_EH_FRAME_HDR && s->bytes >= 8)
+			field_mark(m, (size_t)s->offset + 4, FIELD_PCREL32);
+		else if ((s->kind == ELF_SECTION_OTHER || s->kind == ELF_SECTION_POINTERS) &&
+			 s->allocated)
+			field_scan_fixed(m, s);
+	}
+}
+
+int field_map_new_plain(const uint8_t *data, size_t len, struct field_map **ret)
+{
+	struct field_map *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	m->data = data;
+	m->len = len;
+	*ret = m;
+	return 0;
+}
+
+int field_map_new(const uint8_t *data, size_t len, struct field_map **ret)
+{
+	AUTO(field_map) struct field_map *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	m->data = data;
+	m->len = len;
+	/* whole groups of 16, so that field_next() may look at eight bytes at once */
+	m->kinds = calloc(len / 16 + 1, 8);
+	if (!m->kinds)
+		return -ENOMEM;
+	if (elf_parse(&m->elf, data, len)) {
+		field_scan_headers(m);
+		field_scan_sections(m);
+		field_scan_code(m);
+	} else {
+		m->elf.machine = ELF_MACHINE_NONE;
+	}
+	*ret = take_ptr(m);
+	return 0;
+}
+
+void field_map_free(struct field_map *m)
+{
+	if (!m)
+		return;
+	free(m->kinds);
+	free(m);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * Fields: the places in an old file that hold a reference, and what they refer to. The scan marks
+ * each in a map of four bits for each byte, so that its memory is half of the file whatever it
+ * finds. What the scan finds is part of the delta format. Input is untrusted: any bytes are fine.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/compiler.h"
+#include "delta/elf.h"
+
+enum field_kind {
+	FIELD_NONE,
+	FIELD_BRANCH,   /* x86-64: call, jmp, jcc rel32; AArch64: b, bl */
+	FIELD_MEMORY0,  /* x86-64: disp32 from RIP, 0, 1, 2 or 4 bytes of the instruction follow */
+	FIELD_MEMORY1,
+	FIELD_MEMORY2,
+	FIELD_MEMORY4,
+	FIELD_ADDR64,   /* an address */
+	FIELD_ADDR32,   /* an address in 32 bits */
+	FIELD_PCREL32,  /* target less own address */
+	FIELD_TABLE,    /* jump table: target less the table's address */
+	FIELD_TABLE_START,
+	FIELD_SYMBOL32, /* index into .dynsym */
+	FIELD_OFFSET64, /* file offset */
+	FIELD_SPECIAL32, /* by its place: name, length or back pointer */
+	FIELD_SPECIAL64, /* by its place: length, count or string offset */
+	FIELD_MARK,     /* during the scan only: a function starts here */
+	FIELD_KIND_MAX,
+	/* AArch64 instructions share the numbers of the x86-64 ones */
+	FIELD_A64_BRANCH26 = FIELD_BRANCH,
+	FIELD_A64_BRANCH19 = FIELD_MEMORY0,
+	FIELD_A64_BRANCH14 = FIELD_MEMORY1,
+	FIELD_A64_PAGE = FIELD_MEMORY2,
+	FIELD_A64_LOW12 = FIELD_MEMORY4,
+};
+
+/* How many entries of a jump table are looked at. */
+#define FIELD_TABLE_ENTRIES_MAX 4096U
+
+struct field_map {
+	const uint8_t *data; /* borrowed: the file */
+	size_t len;
+	uint8_t *kinds;      /* two to a byte */
+	struct elf elf;
+};
+
+/* Scan a file. A file that is no ELF file has a map without fields. */
+int field_map_new(const uint8_t *data, size_t len, struct field_map **ret) MUST_CHECK;
+/* A map without fields, whatever the file is. */
+int field_map_new_plain(const uint8_t *data, size_t len, struct field_map **ret) MUST_CHECK;
+void field_map_free(struct field_map *map);
+DEFINE_FREEP(field_map)
+
+static inline enum field_kind field_at(const struct field_map *m, size_t at)
+{
+	return (enum field_kind)(m->kinds[at >> 1] >> (at & 1) * 4 & 15);
+}
+
+static inline void field_mark(struct field_map *m, size_t at, enum field_kind kind)
+{
+	unsigned shift = (at & 1) * 4;
+
+	m->kinds[at >> 1] = (uint8_t)((m->kinds[at >> 1] & ~(15U << shift)) | (unsigned)kind << shift);
+}
+
+static inline unsigned field_width(enum field_kind kind)
+{
+	return kind == FIELD_ADDR64 || kind == FIELD_OFFSET64 || kind == FIELD_SPECIAL64 ? 8 : 4;
+}
+
+/* Bytes of the instruction that follow an x86-64 code field. */
+static inline unsigned field_tail(enum field_kind kind)
+{
+	static const uint8_t tails[] = {0, 0, 0, 1, 2, 4};
+
+	return kind <= FIELD_MEMORY4 ? tails[kind] : 0;
+}
+
+/* The first marked byte in [at, end), or end. */
+size_t field_next(const struct field_map *m, size_t at, size_t end);
+
+/* The parts of the scan, in the order they run. */
+void field_scan_headers(struct field_map *m);
+void field_scan_sections(struct field_map *m);
+void field_scan_frames(struct field_map *m, const struct elf_section *s);
+void field_scan_code(struct field_map *m);

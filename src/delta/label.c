@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "delta/label.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+#define CONTENT_BYTES 24U
+#define SYMBOL_BYTES 24U
+
+static uint64_t label_mix(uint64_t h, uint64_t v)
+{
+	h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
+	return h ^ h >> 29;
+}
+
+static size_t label_table_start(const struct field_map *m, size_t at)
+{
+	for (unsigned i = 0; i < FIELD_TABLE_ENTRIES_MAX && at >= 4 &&
+			     field_at(m, at) == FIELD_TABLE; i++)
+		at -= 4;
+	return at;
+}
+
+bool label_target(const struct field_map *m, size_t at, enum field_kind kind, uint64_t *ret)
+{
+	uint64_t addr, value = (uint64_t)(int64_t)(int32_t)elf_u32(m->data + at);
+
+	if (!elf_addr_of(&m->elf, at, &addr))
+		addr = at;
+	switch (kind) {
+	case FIELD_BRANCH:
+	case FIELD_MEMORY0:
+	case FIELD_MEMORY1:
+	case FIELD_MEMORY2:
+	case FIELD_MEMORY4:
+		*ret = addr + 4 + field_tail(kind) + value;
+		return true;
+	case FIELD_PCREL32:
+		*ret = addr + value;
+		return true;
+	case FIELD_TABLE:
+	case FIELD_TABLE_START:
+		at = label_table_start(m, at);
+		if (!elf_addr_of(&m->elf, at, &addr))
+			addr = at;
+		*ret = addr + value;
+		return true;
+	case FIELD_ADDR64:
+		*ret = elf_u64(m->data + at);
+		return true;
+	case FIELD_ADDR32:
+		*ret = elf_u32(m->data + at);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Hash of a string of .dynstr. */
+static uint64_t label_string(const struct field_map *m, uint64_t at)
+{
+	const struct elf_section *s = elf_find(&m->elf, ELF_SECTION_DYNSTR);
+	uint64_t h = 77;
+
+	if (!s)
+		return 0;
+	for (; at < s->bytes && m->data[s->offset + at]; at++)
+		h = label_mix(h, m->data[s->offset + at]);
+	return h;
+}
+
+/* Labels of what is no plain reference; the same in all passes. */
+static uint64_t label_other(const struct field_map *m, size_t at, enum field_kind kind)
+{
+	const struct elf_section *s = elf_find(&m->elf, ELF_SECTION_DYNSYM);
+	uint64_t value = elf_u32(m->data + at);
+
+	if (kind == FIELD_SYMBOL32 && s && value < s->bytes / SYMBOL_BYTES)
+		return label_string(m, elf_u32(m->data + s->offset + value * SYMBOL_BYTES));
+	if (kind == FIELD_SPECIAL32 && s && at >= s->offset && at - s->offset < s->bytes)
+		return label_string(m, value);
+	return 0;
+}
+
+/* A label as bytes; never all zero, so that it is not taken for padding. */
+static void label_put(uint8_t *into, enum field_kind kind, uint64_t h)
+{
+	h = label_mix(h, (uint64_t)kind + 1);
+	if (field_width(kind) == 8)
+		elf_put_u64(into, h);
+	else
+		elf_put_u32(into, (uint32_t)(h >> 32));
+}
+
+static void label_all(const struct field_map *m, uint8_t *into,
+		      uint64_t (*label)(void *ctx, uint64_t target), void *ctx)
+{
+	memcpy(into, m->data, m->len);
+	if (m->elf.machine == ELF_MACHINE_NONE)
+		return;
+	for (size_t at = 0; (at = field_next(m, at, m->len)) < m->len;) {
+		enum field_kind kind = field_at(m, at);
+		unsigned width = field_width(kind);
+		uint64_t target;
+
+		if (width > m->len - at) {
+			at++;
+			continue;
+		}
+		if (label_target(m, at, kind, &target))
+			label_put(into + at, kind, label(ctx, target));
+		else
+			label_put(into + at, kind, label_other(m, at, kind));
+		at += width;
+	}
+}
+
+struct label_content {
+	const struct field_map *m;
+	const uint8_t *masked;
+};
+
+static uint64_t label_content(void *ctx, uint64_t target)
+{
+	const struct label_content *c = ctx;
+	uint64_t at, h = 1;
+
+	if (!elf_offset_of(&c->m->elf, target, &at))
+		return elf_has_addr(&c->m->elf, target) ? 2 : target;
+	for (size_t i = 0; i < CONTENT_BYTES && at + i < c->m->len; i++)
+		h = label_mix(h, c->masked[at + i]);
+	return h;
+}
+
+static uint64_t label_zero(void *ctx, uint64_t target)
+{
+	(void)ctx;
+	(void)target;
+	return 0;
+}
+
+int label_by_content(const struct field_map *m, uint8_t *into)
+{
+	AUTO_FREE uint8_t *masked = malloc(m->len + 1);
+	struct label_content ctx = {m, masked};
+
+	if (!masked)
+		return -ENOMEM;
+	label_all(m, masked, label_zero, NULL);
+	label_all(m, into, label_content, &ctx);
+	return 0;
+}
+
+static uint64_t label_address(void *ctx, uint64_t target)
+{
+	(void)ctx;
+	return target;
+}
+
+void label_by_target(const struct field_map *old, uint8_t *into)
+{
+	label_all(old, into, label_address, NULL);
+}
+
+/* Zeroed memory has no content to align: pairs of targets seen in aligned fields. */
+struct label_pairs {
+	uint64_t *new_old; /* two for each slot */
+	size_t mask;
+};
+
+struct label_alignment {
+	const struct field_map *old, *new;
+	const struct op *ops;
+	const uint32_t *starts; /* of each operation in the new file */
+	size_t n_ops;
+	struct label_pairs pairs;
+};
+
+static uint64_t *label_pair(const struct label_pairs *p, uint64_t new)
+{
+	size_t i = (size_t)label_mix(3, new) & p->mask;
+
+	while (p->new_old[2 * i] && p->new_old[2 * i] != new)
+		i = (i + 1) & p->mask;
+	return &p->new_old[2 * i];
+}
+
+static bool label_old_offset(const struct label_alignment *a, uint64_t new_at, uint64_t *ret)
+{
+	size_t low = 0, high = a->n_ops;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (a->starts[middle] <= new_at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (!low || new_at - a->starts[low - 1] >= a->ops[low - 1].copy_len)
+		return false;
+	*ret = a->ops[low - 1].old + (new_at - a->starts[low - 1]);
+	return true;
+}
+
+static uint64_t label_aligned(void *ctx, uint64_t target)
+{
+	const struct label_alignment *a = ctx;
+	const uint64_t *pair;
+	uint64_t at, old_at, addr;
+
+	if (elf_offset_of(&a->new->elf, target, &at) && label_old_offset(a, at, &old_at) &&
+	    elf_addr_of(&a->old->elf, old_at, &addr))
+		return addr;
+	pair = label_pair(&a->pairs, target);
+	if (pair[0] == target && target)
+		return pair[1];
+	return elf_has_addr(&a->new->elf, target) ? ~target : target;
+}
+
+static int label_collect_pairs(struct label_alignment *a)
+{
+	size_t slots = 1U << 16, used = 0;
+
+	a->pairs.mask = slots - 1;
+	a->pairs.new_old = calloc(slots, 2 * sizeof(uint64_t));
+	if (!a->pairs.new_old)
+		return -ENOMEM;
+	for (size_t i = 0; i < a->n_ops; i++) {
+		size_t at = a->ops[i].old, end = at + a->ops[i].copy_len;
+
+		while ((at = field_next(a->old, at, end)) < end) {
+			size_t new_at = a->starts[i] + (at - a->ops[i].old);
+			enum field_kind kind = field_at(a->old, at);
+			uint64_t old_target, new_target, offset, *pair;
+
+			if (field_at(a->new, new_at) == kind && end - at >= field_width(kind) &&
+			    label_target(a->old, at, kind, &old_target) &&
+			    label_target(a->new, new_at, kind, &new_target) && new_target &&
+			    !(elf_offset_of(&a->new->elf, new_target, &offset) &&
+			      label_old_offset(a, offset, &offset)) && used < slots / 2) {
+				pair = label_pair(&a->pairs, new_target);
+				if (!pair[0]) {
+					pair[0] = new_target;
+					pair[1] = old_target;
+					used++;
+				}
+			}
+			at += field_width(kind);
+		}
+	}
+	return 0;
+}
+
+int label_by_alignment(const struct field_map *old, const struct field_map *new,
+		       const struct op *ops, size_t n_ops, uint8_t *into)
+{
+	AUTO_FREE uint32_t *starts = calloc(n_ops + 1, sizeof(*starts));
+	struct label_alignment a = {old, new, ops, starts, n_ops, {NULL, 0}};
+	int r;
+
+	if (!starts)
+		return -ENOMEM;
+	for (size_t i = 0; i < n_ops; i++)
+		starts[i + 1] = starts[i] + ops[i].copy_len + ops[i].rest_len;
+	r = label_collect_pairs(&a);
+	if (r >= 0)
+		label_all(new, into, label_aligned, &a);
+	free(a.pairs.new_old);
+	return r;
+}

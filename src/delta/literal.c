@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "delta/literal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "delta/mix.h"
+#include "delta/x86.h"
+
+#define N_INPUTS 10U
+#define N_REPLACE_INPUTS 7U
+#define REPLACE_BITS 16U
+/* Repeats: the last place where these many bytes stood. */
+#define MATCH_MIN 5U
+#define MATCH_VERIFY_MAX 32U
+#define MATCH_TABLE_BITS_MAX 20U
+#define MATCH_TABLE_BITS_MIN 10U
+/* From this length on one decision says that the byte is as expected. */
+#define MATCH_SURE 24U
+#define MATCH_IN_NEW 0x80000000U
+#define MATCH_NONE UINT32_MAX
+
+struct literal {
+	struct mix *mix, *replace;
+	const uint8_t *old, *new;
+	size_t old_len;
+	enum literal_class class;
+	/* repeats */
+	uint32_t *table;
+	unsigned table_bits;
+	uint32_t match;        /* MATCH_NONE, or a place of old, or of new with MATCH_IN_NEW */
+	unsigned match_len;
+	unsigned match_misses; /* the last eight: a bit for each byte that was not as expected */
+	struct bit_model sure[16];
+	/* the instruction that the next byte belongs to */
+	size_t instruction;
+	uint32_t last_opcode;
+	/* the last byte that was replaced */
+	uint8_t last_replaced, last_by;
+};
+
+void literal_free(struct literal *l)
+{
+	if (!l)
+		return;
+	mix_free(l->mix);
+	mix_free(l->replace);
+	free(l->table);
+	free(l);
+}
+
+int literal_new(unsigned model_bits, struct literal **ret)
+{
+	AUTO(literal) struct literal *l = calloc(1, sizeof(*l));
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	r = mix_new(model_bits, N_INPUTS, &l->mix);
+	if (r >= 0)
+		r = mix_new(REPLACE_BITS, N_REPLACE_INPUTS, &l->replace);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < 16; i++)
+		bit_model_init(&l->sure[i], 64000, BIT_LIMIT_SLOW);
+	*ret = take_ptr(l);
+	return 0;
+}
+
+static uint32_t literal_match_hash(const struct literal *l, const uint8_t *before)
+{
+	uint32_t h = 0;
+
+	for (unsigned i = 1; i <= MATCH_MIN; i++)
+		h = (h + before[-(ptrdiff_t)i] + 1) * 0x2c9277b5U;
+	return (h ^ h >> 15) * 0x9e3779b1U >> (32 - l->table_bits);
+}
+
+int literal_start(struct literal *l, const uint8_t *old, size_t old_len, const uint8_t *new,
+		  bool with_history)
+{
+	size_t step = 1;
+
+	l->old = old;
+	l->old_len = old_len;
+	l->new = new;
+	l->match = MATCH_NONE;
+	l->match_len = 0;
+	free(l->table);
+	l->table = NULL;
+	if (!with_history)
+		return 0;
+	l->table_bits = MATCH_TABLE_BITS_MIN;
+	while (l->table_bits < MATCH_TABLE_BITS_MAX && old_len >> l->table_bits)
+		l->table_bits++;
+	while (old_len / step > (size_t)1 << l->table_bits)
+		step *= 2;
+	l->table = malloc(sizeof(*l->table) << l->table_bits);
+	if (!l->table)
+		return -ENOMEM;
+	for (size_t i = 0; i < (size_t)1 << l->table_bits; i++)
+		l->table[i] = MATCH_NONE;
+	for (size_t at = MATCH_MIN; at < old_len; at += step)
+		l->table[literal_match_hash(l, old + at)] = (uint32_t)at;
+	return 0;
+}
+
+void literal_begin(struct literal *l, size_t at, enum literal_class class)
+{
+	l->class = class;
+	l->instruction = at;
+	l->last_opcode = 0;
+	l->match = MATCH_NONE;
+	l->match_len = 0;
+	l->match_misses = 0;
+}
+
+/* Bytes before two places that are the same, up to MATCH_VERIFY_MAX. */
+static unsigned literal_match_verify(const struct literal *l, uint32_t match, size_t at)
+{
+	const uint8_t *in = match & MATCH_IN_NEW ? l->new : l->old;
+	size_t place = match & ~MATCH_IN_NEW;
+	unsigned n = 0;
+
+	while (n < MATCH_VERIFY_MAX && n < place && n < at &&
+	       in[place - n - 1] == l->new[at - n - 1])
+		n++;
+	return n;
+}
+
+/* The byte expected at a place of the new file, or -1. */
+static int literal_match_find(struct literal *l, size_t at)
+{
+	size_t place;
+
+	if (l->table && l->match_len < 16 && at >= MATCH_MIN) {
+		uint32_t *slot = &l->table[literal_match_hash(l, l->new + at)];
+
+		if (*slot != MATCH_NONE && *slot != l->match) {
+			unsigned n = literal_match_verify(l, *slot, at);
+
+			if (n >= MATCH_MIN && n > l->match_len) {
+				l->match = *slot;
+				l->match_len = n;
+				l->match_misses = 0;
+			}
+		}
+		*slot = (uint32_t)at | MATCH_IN_NEW;
+	}
+	if (l->match == MATCH_NONE)
+		return -1;
+	place = l->match & ~MATCH_IN_NEW;
+	if (l->match & MATCH_IN_NEW)
+		return place < at ? l->new[place] : -1;
+	return place < l->old_len ? l->old[place] : -1;
+}
+
+static void literal_match_step(struct literal *l, int expected, uint8_t value)
+{
+	if (l->match == MATCH_NONE)
+		return;
+	if (expected < 0) {
+		l->match = MATCH_NONE;
+		l->match_len = 0;
+		return;
+	}
+	l->match++;
+	l->match_misses = (l->match_misses << 1 | (value != expected)) & 0xff;
+	if (value == expected) {
+		l->match_len++;
+	} else {
+		l->match_len = 0;
+		/* an address may differ in the midst of a repeat; a repeat that fails is dropped */
+		if (__builtin_popcount(l->match_misses) > 5)
+			l->match = MATCH_NONE;
+	}
+}
+
+/* Move the start of the instruction on until it contains the byte at a place. */
+static void literal_follow(struct literal *l, const uint8_t *buffer, size_t at)
+{
+	while (l->instruction < at) {
+		uint8_t bytes[16] = {0};
+		size_t have = at - l->instruction;
+		struct x86_instruction in;
+
+		memcpy(bytes, buffer + l->instruction, have < 15 ? have : 15);
+		in = x86_decode(bytes, 15);
+		if (in.length > have)
+			return;
+		l->last_opcode = l->last_opcode << 8 | bytes[in.opcode];
+		l->instruction += in.length;
+	}
+}
+
+/* Hashes of all contexts of the byte at a place, without the bits of the byte itself. */
+static void literal_contexts(struct literal *l, const uint8_t *buffer, size_t at, int expected,
+			     uint32_t *hashes)
+{
+	uint8_t last[8] = {0};
+	uint32_t h = 0, order[7];
+	unsigned len = l->match_len > 15 ? 15 : l->match_len;
+
+	for (size_t i = 0; i < 8 && i < at; i++)
+		last[i] = buffer[at - 1 - i];
+	for (unsigned i = 0; i < 6; i++)
+		order[i + 1] = h = mix_hash(h, last[i] + 256U);
+	hashes[0] = mix_hash(1, last[0]);
+	hashes[1] = mix_hash(2, order[2]);
+	hashes[2] = mix_hash(3, order[3]);
+	hashes[3] = mix_hash(4, order[4]);
+	hashes[4] = mix_hash(5, order[6]);
+	hashes[5] = mix_hash(6, (uint32_t)(expected + 1) << 12 | len << 8 | l->match_misses);
+	hashes[6] = mix_hash(7, last[1] << 8 | last[2]);
+	hashes[7] = mix_hash(8, (uint32_t)(expected + 1) << 8 | last[0]);
+	if (l->class == LITERAL_CODE) {
+		uint32_t so_far = (uint32_t)(at - l->instruction);
+
+		literal_follow(l, buffer, at);
+		so_far = (uint32_t)(at - l->instruction);
+		h = 0;
+		for (size_t i = l->instruction; i < at; i++)
+			h = mix_hash(h, buffer[i] + 256U);
+		hashes[8] = mix_hash(9, mix_hash(h, l->last_opcode & 0xff));
+		hashes[9] = mix_hash(10, mix_hash(h, l->last_opcode & 0xffffff) + so_far);
+	} else {
+		hashes[8] = mix_hash(11, (uint32_t)(at & 7) << 16 | last[7] << 8 | last[3]);
+		hashes[9] = mix_hash(12, (uint32_t)(at & 3) << 16 | last[3] << 8 | last[0]);
+	}
+}
+
+static uint8_t literal_bits(struct mix *m, struct coder *c, const uint32_t *hashes, unsigned n,
+			    unsigned set_a, uint8_t value)
+{
+	unsigned node = 1;
+
+	for (unsigned i = 8; i--;) {
+		uint32_t at_bit[MIX_INPUTS_MAX];
+
+		for (unsigned j = 0; j < n; j++)
+			at_bit[j] = mix_hash(hashes[j], node);
+		node = node << 1 | mix_bit(m, c, at_bit, set_a, node, (value >> i) & 1);
+	}
+	return (uint8_t)node;
+}
+
+uint8_t literal_code(struct literal *l, struct coder *c, size_t at, uint8_t value)
+{
+	int expected = literal_match_find(l, at);
+	uint32_t hashes[N_INPUTS];
+	unsigned set;
+
+	if (expected >= 0 && l->match_len >= MATCH_SURE) {
+		unsigned bucket = l->match_len / 16;
+		bool same = coder_bit(c, &l->sure[bucket > 15 ? 15 : bucket], value == expected);
+
+		if (same) {
+			literal_match_step(l, expected, (uint8_t)expected);
+			return (uint8_t)expected;
+		}
+	}
+	literal_contexts(l, l->new, at, expected, hashes);
+	set = (unsigned)l->class * 64 + (expected < 0 ? 0 : 1 + (l->match_len > 15 ? 15 : l->match_len));
+	value = literal_bits(l->mix, c, hashes, N_INPUTS, set, value);
+	literal_match_step(l, expected, value);
+	return value;
+}
+
+void literal_train(struct literal *l, size_t from, size_t to, enum literal_class class)
+{
+	literal_begin(l, from, class);
+	for (size_t at = from; at < to; at++) {
+		uint32_t hashes[N_INPUTS];
+
+		literal_contexts(l, l->old, at, -1, hashes);
+		(void)literal_bits(l->mix, NULL, hashes, N_INPUTS, (unsigned)class * 64, l->old[at]);
+	}
+}
+
+uint8_t literal_replace(struct literal *l, struct coder *c, size_t at, uint8_t replaced,
+			enum literal_class class, uint8_t value)
+{
+	uint8_t before = at ? l->new[at - 1] : 0, before2 = at > 1 ? l->new[at - 2] : 0;
+	uint8_t guess = (uint8_t)(replaced + (l->last_by - l->last_replaced));
+	uint32_t hashes[N_REPLACE_INPUTS] = {
+		mix_hash(1, replaced),
+		mix_hash(2, (uint32_t)replaced << 8 | before),
+		mix_hash(3, (uint32_t)before << 8 | before2),
+		mix_hash(4, guess),
+		mix_hash(5, (uint32_t)replaced << 16 | (uint32_t)before << 8 | before2),
+		mix_hash(6, class),
+		mix_hash(7, (uint32_t)guess << 8 | replaced),
+	};
+
+	value = literal_bits(l->replace, c, hashes, N_REPLACE_INPUTS, (unsigned)class, value);
+	l->last_replaced = replaced;
+	l->last_by = value;
+	return value;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * The model of bytes that are sent: contexts of order 0 to 6, the instruction they belong to, what
+ * followed the same bytes earlier (in the old file or in what is already there of the new one),
+ * and for a replaced byte what it replaces. It can be taught with bytes of the old file first.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/compiler.h"
+#include "delta/coder.h"
+
+enum literal_class {
+	LITERAL_DATA,
+	LITERAL_CODE,
+	LITERAL_CLASS_MAX,
+};
+
+struct literal;
+
+/* model_bits: memory for contexts, MIX_TABLE_BITS_MIN..MAX. */
+int literal_new(unsigned model_bits, struct literal **ret) MUST_CHECK;
+void literal_free(struct literal *l);
+DEFINE_FREEP(literal)
+
+/*
+ * Start on another file. old and new are borrowed; of new only what lies before the byte to be
+ * coded is ever read. with_history: index the old file, so that repeats of it are found.
+ */
+int literal_start(struct literal *l, const uint8_t *old, size_t old_len, const uint8_t *new,
+		  bool with_history) MUST_CHECK;
+
+/* A run of sent bytes begins at a place of the new file. */
+void literal_begin(struct literal *l, size_t at, enum literal_class class);
+/* The byte at a place; places follow each other within a run. */
+uint8_t literal_code(struct literal *l, struct coder *c, size_t at, uint8_t value);
+/* A byte that replaces another. before: what the byte before it replaced, and by what. */
+uint8_t literal_replace(struct literal *l, struct coder *c, size_t at, uint8_t replaced,
+			enum literal_class class, uint8_t value);
+/* Learn [from, to) of the old file. */
+void literal_train(struct literal *l, size_t from, size_t to, enum literal_class class);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * The alignment of a new file with an old one, as a list of operations, and what follows from it:
+ * where a place of the old file has gone. Predictions that proved wrong are remembered, so that
+ * each is paid for once.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/compiler.h"
+#include "delta/elf.h"
+
+/* A file is at most this long: offsets fit in 31 bits. */
+#define DELTA_FILE_BYTES_MAX 0x7fffffffU
+
+enum op_rest {
+	OP_REST_BYTES,   /* the rest is sent */
+	OP_REST_DERIVED, /* the rest is made from other parts of the new file at the end */
+	OP_REST_MAX,
+};
+
+/* In new-file order: copy_len bytes like the old file at old, then rest_len bytes. */
+struct op {
+	uint32_t old, copy_len, rest_len;
+	uint8_t rest; /* enum op_rest */
+};
+
+struct interval {
+	uint32_t old, len, new;
+};
+
+struct move_map;
+
+/* ops are borrowed during the call; they must lie within old_len and a new file of 31 bits. */
+int move_map_new(const struct op *ops, size_t n_ops, size_t old_len, const struct elf *old_elf,
+		 struct move_map **ret) MUST_CHECK;
+void move_map_free(struct move_map *m);
+DEFINE_FREEP(move_map)
+
+/* Segments of the new file, once they are known; until then addresses differ from offsets as in
+ * the old file. Borrowed. */
+void move_map_set_new(struct move_map *m, const struct elf *new_elf);
+
+/* Where an old offset has gone; for one that was not copied, as its neighbours before it. */
+uint64_t move_offset(const struct move_map *m, uint64_t old);
+/* The end of a range goes where its last byte went. */
+uint64_t move_end_offset(const struct move_map *m, uint64_t old_end);
+
+/* The same for addresses; what was learned comes first. */
+uint64_t move_addr(const struct move_map *m, uint64_t old);
+uint64_t move_end_addr(const struct move_map *m, uint64_t old_end);
+/* By alignment alone, or by the neighbour behind: the second guess. */
+uint64_t move_addr_second(const struct move_map *m, uint64_t old);
+/* Tell that old is now new. */
+void move_learn(struct move_map *m, uint64_t old, uint64_t new);

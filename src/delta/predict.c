@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "delta/predict.h"
+
+#define SEGMENT_HEADER_BYTES 56U
+#define SECTION_HEADER_BYTES 64U
+#define SYMBOL_BYTES 24U
+#define RELA_BYTES 24U
+
+#define TAG_NEEDED 1
+#define TAG_PLTRELSZ 2
+#define TAG_RELASZ 8
+#define TAG_SONAME 14
+#define TAG_RELRSZ 35
+#define TAG_RELACOUNT 0x6ffffff9U
+
+void predict_init(struct predict *p, const struct field_map *old, struct move_map *moves,
+		  const uint8_t *new, int64_t *recent)
+{
+	*p = (struct predict){.old = old, .moves = moves, .new = new, .recent = recent};
+}
+
+void predict_copy(struct predict *p, size_t old_at, size_t new_at)
+{
+	(void)old_at;
+	(void)new_at;
+	p->table_old = 0;
+}
+
+void predict_learn_recent(struct predict *p, int64_t distance)
+{
+	if (p->recent[0] == distance)
+		return;
+	for (unsigned i = PREDICT_RECENT - 1; i; i--)
+		p->recent[i] = p->recent[i - 1];
+	p->recent[0] = distance;
+}
+
+static const struct elf_section *predict_section(struct predict *p, uint64_t old_at)
+{
+	const struct elf *e = &p->old->elf;
+	const struct elf_section *s = p->section;
+
+	if (s && old_at >= s->offset && old_at - s->offset < s->bytes)
+		return s;
+	for (unsigned i = 0; i < e->n_sections; i++) {
+		s = &e->sections[i];
+		if (s->kind != ELF_SECTION_NOBITS && old_at >= s->offset &&
+		    old_at - s->offset < s->bytes) {
+			p->section = s;
+			return s;
+		}
+	}
+	return NULL;
+}
+
+static uint64_t predict_old_addr(const struct predict *p, uint64_t at)
+{
+	uint64_t addr;
+
+	return elf_addr_of(&p->old->elf, at, &addr) ? addr : at;
+}
+
+static uint64_t predict_new_addr(const struct predict *p, uint64_t new_at, uint64_t old_at)
+{
+	uint64_t addr;
+
+	if (p->new_elf && elf_addr_of(p->new_elf, new_at, &addr))
+		return addr;
+	return new_at + (predict_old_addr(p, old_at) - old_at);
+}
+
+static uint64_t sign32(uint32_t v)
+{
+	return (uint64_t)(int64_t)(int32_t)v;
+}
+
+/* The start of the jump table that an entry belongs to, in both files. */
+static void predict_table(struct predict *p, size_t old_at, size_t new_at)
+{
+	if (field_at(p->old, old_at) == FIELD_TABLE_START) {
+		p->table_old = old_at;
+		p->table_new = new_at;
+		return;
+	}
+	if (p->table_old)
+		return;
+	p->table_old = old_at;
+	for (unsigned i = 0; i < FIELD_TABLE_ENTRIES_MAX && p->table_old >= 4 &&
+			     field_at(p->old, (size_t)p->table_old) == FIELD_TABLE; i++)
+		p->table_old -= 4;
+	p->table_new = new_at - (old_at - p->table_old);
+}
+
+/*
+ * What a reference is measured from, and what it refers to. The value is target - from. False for
+ * kinds that are no plain references.
+ */
+static bool predict_parts(struct predict *p, enum field_kind kind, size_t old_at, size_t new_at,
+			  uint64_t *ret_target, uint64_t *ret_new_from)
+{
+	const uint8_t *at = p->old->data + old_at;
+	unsigned tail = 4 + field_tail(kind);
+
+	switch (kind) {
+	case FIELD_BRANCH:
+	case FIELD_MEMORY0:
+	case FIELD_MEMORY1:
+	case FIELD_MEMORY2:
+	case FIELD_MEMORY4:
+		*ret_target = predict_old_addr(p, old_at) + tail + sign32(elf_u32(at));
+		*ret_new_from = predict_new_addr(p, new_at, old_at) + tail;
+		return true;
+	case FIELD_PCREL32:
+		*ret_target = predict_old_addr(p, old_at) + sign32(elf_u32(at));
+		*ret_new_from = predict_new_addr(p, new_at, old_at);
+		return true;
+	case FIELD_TABLE:
+	case FIELD_TABLE_START:
+		predict_table(p, old_at, new_at);
+		*ret_target = predict_old_addr(p, p->table_old) + sign32(elf_u32(at));
+		*ret_new_from = predict_new_addr(p, p->table_new, p->table_old);
+		return true;
+	case FIELD_ADDR64:
+		*ret_target = elf_u64(at);
+		*ret_new_from = 0;
+		return true;
+	case FIELD_ADDR32:
+		*ret_target = elf_u32(at);
+		*ret_new_from = 0;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static uint64_t predict_string(const struct predict *p, uint64_t v)
+{
+	const struct elf_section *names = elf_find(&p->old->elf, ELF_SECTION_DYNSTR);
+
+	if (!names || v >= names->bytes)
+		return v;
+	return move_offset(p->moves, names->offset + v) - move_offset(p->moves, names->offset);
+}
+
+static uint64_t predict_symbol(const struct predict *p, uint64_t v)
+{
+	const struct elf_section *s = elf_find(&p->old->elf, ELF_SECTION_DYNSYM);
+	uint64_t first, moved;
+
+	if (!s || v >= s->bytes / SYMBOL_BYTES)
+		return v;
+	first = move_offset(p->moves, s->offset);
+	moved = move_offset(p->moves, s->offset + v * SYMBOL_BYTES);
+	return moved < first ? v : (moved - first) / SYMBOL_BYTES;
+}
+
+static uint64_t predict_extent(const struct predict *p, uint64_t offset, uint64_t bytes)
+{
+	return move_end_offset(p->moves, offset + bytes) - move_offset(p->moves, offset);
+}
+
+static uint64_t predict_extent_addr(const struct predict *p, uint64_t addr, uint64_t bytes)
+{
+	return move_end_addr(p->moves, addr + bytes) - move_addr(p->moves, addr);
+}
+
+static uint64_t predict_special32(struct predict *p, size_t old_at, size_t new_at)
+{
+	const struct elf_section *s = predict_section(p, old_at);
+	uint32_t v = elf_u32(p->old->data + old_at);
+
+	if (!s)
+		return v;
+	if (s->kind == ELF_SECTION_DYNSYM)
+		return predict_string(p, v);
+	if (s->kind != ELF_SECTION_EH_FRAME)
+		return v;
+	if (old_at + 8 <= p->old->len && field_at(p->old, old_at + 4) == FIELD_PCREL32 &&
+	    v <= old_at)
+		return new_at - move_offset(p->moves, old_at - v);
+	if (old_at >= 4 && new_at >= 4) {
+		uint64_t start = predict_old_addr(p, old_at - 4) +
+				 sign32(elf_u32(p->old->data + old_at - 4));
+		uint64_t new_start = predict_new_addr(p, new_at - 4, old_at - 4) +
+				     sign32(elf_u32(p->new + new_at - 4));
+
+		return move_end_addr(p->moves, start + v) - new_start;
+	}
+	return v;
+}
+
+static uint64_t predict_dynamic(const struct predict *p, uint64_t tag, uint64_t v)
+{
+	const struct elf *e = &p->old->elf;
+	const struct elf_section *rela = elf_find(e, ELF_SECTION_RELA);
+
+	if (tag == TAG_NEEDED || tag == TAG_SONAME)
+		return predict_string(p, v);
+	if (tag == TAG_RELACOUNT)
+		return rela && v < rela->bytes / RELA_BYTES ?
+			       predict_extent(p, rela->offset, v * RELA_BYTES) / RELA_BYTES : v;
+	for (unsigned i = 0; i < e->n_sections; i++)
+		if (e->sections[i].bytes == v && e->sections[i].allocated &&
+		    e->sections[i].kind != ELF_SECTION_NOBITS)
+			return predict_extent(p, e->sections[i].offset, v);
+	return v;
+}
+
+static uint64_t predict_special64(struct predict *p, size_t old_at, size_t new_at)
+{
+	const struct elf *e = &p->old->elf;
+	const uint8_t *at = p->old->data + old_at;
+	uint64_t v = elf_u64(at);
+	const struct elf_section *s;
+
+	if (old_at >= e->segments_offset &&
+	    old_at - e->segments_offset < e->n_segment_headers * SEGMENT_HEADER_BYTES) {
+		if ((old_at - e->segments_offset) % SEGMENT_HEADER_BYTES == 32)
+			return predict_extent(p, elf_u64(at - 24), v);
+		if (elf_u64(at - 8) == v && new_at >= 8)
+			return elf_u64(p->new + new_at - 8);
+		return predict_extent_addr(p, elf_u64(at - 24), v);
+	}
+	if (old_at >= e->sections_offset &&
+	    old_at - e->sections_offset < e->n_section_headers * SECTION_HEADER_BYTES) {
+		s = &e->sections[(old_at - e->sections_offset) / SECTION_HEADER_BYTES];
+		if (s->kind == ELF_SECTION_NOBITS)
+			return predict_extent_addr(p, s->addr, v);
+		return predict_extent(p, s->offset, v);
+	}
+	s = predict_section(p, old_at);
+	if (s && s->kind == ELF_SECTION_DYNSYM && new_at >= 8)
+		return move_end_addr(p->moves, elf_u64(at - 8) + v) - elf_u64(p->new + new_at - 8);
+	if (s && s->kind == ELF_SECTION_DYNAMIC)
+		return predict_dynamic(p, elf_u64(at - 8), v);
+	return v;
+}
+
+/* Put a value behind those that are there, if it is another one. */
+static void predict_add(struct predicted *ret, uint64_t value, bool is_wide)
+{
+	if (!is_wide)
+		value &= 0xffffffffU;
+	for (unsigned i = 0; i < ret->n; i++)
+		if (ret->value[i] == value)
+			return;
+	if (ret->n < PREDICT_MAX)
+		ret->value[ret->n++] = value;
+}
+
+void predict_field(struct predict *p, enum field_kind kind, size_t old_at, size_t new_at,
+		   struct predicted *ret)
+{
+	bool is_wide = field_width(kind) == 8;
+	const uint8_t *at = p->old->data + old_at;
+	uint64_t value = is_wide ? elf_u64(at) : elf_u32(at);
+
+	ret->is_reference = predict_parts(p, kind, old_at, new_at, &ret->target, &ret->from);
+	if (ret->is_reference && kind == FIELD_ADDR64 && !elf_has_addr(&p->old->elf, ret->target))
+		ret->is_reference = false;
+	if (ret->is_reference)
+		value = move_addr(p->moves, ret->target) - ret->from;
+	else if (kind == FIELD_SYMBOL32)
+		value = predict_symbol(p, value);
+	else if (kind == FIELD_OFFSET64)
+		value = move_offset(p->moves, value);
+	else if (kind == FIELD_SPECIAL32)
+		value = predict_special32(p, old_at, new_at);
+	else if (kind == FIELD_SPECIAL64)
+		value = predict_special64(p, old_at, new_at);
+	ret->n = 0;
+	predict_add(ret, value, is_wide);
+}
+
+void predict_more(const struct predict *p, enum field_kind kind, size_t old_at,
+		  struct predicted *ret)
+{
+	bool is_wide = field_width(kind) == 8;
+	const uint8_t *at = p->old->data + old_at;
+
+	if (ret->is_reference)
+		predict_add(ret, move_addr_second(p->moves, ret->target) - ret->from, is_wide);
+	predict_add(ret, is_wide ? elf_u64(at) : elf_u32(at), is_wide);
+	for (unsigned i = 0; i < PREDICT_RECENT; i++)
+		predict_add(ret, ret->value[0] + (uint64_t)p->recent[i], is_wide);
+}
+
+void predict_learn(struct predict *p, enum field_kind kind, size_t old_at, size_t new_at)
+{
+	const uint8_t *at = p->new + new_at;
+	uint64_t target, from;
+
+	if (!predict_parts(p, kind, old_at, new_at, &target, &from))
+		return;
+	if (kind == FIELD_ADDR64)
+		move_learn(p->moves, target, elf_u64(at));
+	else if (kind == FIELD_ADDR32)
+		move_learn(p->moves, target, elf_u32(at));
+	else
+		move_learn(p->moves, target, from + sign32(elf_u32(at)));
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "delta/suffix.h"
+
+#include <divsufsort.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#define LOOK_AROUND 24U
+#define MATCH_MAX 4096U
+
+struct suffix {
+	const uint8_t *data;
+	size_t len;
+	int32_t *order;
+};
+
+void suffix_free(struct suffix *s)
+{
+	if (!s)
+		return;
+	free(s->order);
+	free(s);
+}
+
+int suffix_new(const uint8_t *data, size_t len, struct suffix **ret)
+{
+	AUTO(suffix) struct suffix *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->data = data;
+	s->len = len;
+	s->order = malloc((len + 1) * sizeof(*s->order));
+	if (!s->order)
+		return -ENOMEM;
+	if (len && divsufsort(data, s->order, (saidx_t)len) != 0)
+		return -ENOMEM;
+	*ret = take_ptr(s);
+	return 0;
+}
+
+static size_t suffix_common(const struct suffix *s, size_t index, const uint8_t *pattern,
+			    size_t len, size_t from)
+{
+	size_t at = (size_t)s->order[index], n = from;
+
+	if (len > s->len - at)
+		len = s->len - at;
+	while (n < len && s->data[at + n] == pattern[n])
+		n++;
+	return n;
+}
+
+static size_t distance(size_t a, size_t b)
+{
+	return a < b ? b - a : a - b;
+}
+
+size_t suffix_longest(const struct suffix *s, const uint8_t *pattern, size_t len, size_t near_at,
+		      size_t *ret_at)
+{
+	size_t low = 0, high = s->len, low_n = 0, high_n = 0, best, index;
+
+	if (!s->len || !len)
+		return 0;
+	if (len > MATCH_MAX)
+		len = MATCH_MAX;
+	/* first suffix that is not less than the pattern */
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		size_t n = suffix_common(s, middle, pattern, len, low_n < high_n ? low_n : high_n);
+		size_t at = (size_t)s->order[middle] + n;
+
+		if (n < len && (at >= s->len || s->data[at] < pattern[n])) {
+			low = middle + 1;
+			low_n = n;
+		} else {
+			high = middle;
+			high_n = n;
+		}
+	}
+	best = low < s->len ? suffix_common(s, low, pattern, len, 0) : 0;
+	index = low;
+	if (low && suffix_common(s, low - 1, pattern, len, 0) > best) {
+		index = low - 1;
+		best = suffix_common(s, index, pattern, len, 0);
+	}
+	if (!best)
+		return 0;
+	*ret_at = (size_t)s->order[index];
+	for (size_t i = 1; i <= LOOK_AROUND && index + i < s->len; i++) {
+		size_t at = (size_t)s->order[index + i];
+
+		if (suffix_common(s, index + i, pattern, best, 0) < best)
+			break;
+		if (distance(at, near_at) < distance(*ret_at, near_at))
+			*ret_at = at;
+	}
+	for (size_t i = 1; i <= LOOK_AROUND && i <= index; i++) {
+		size_t at = (size_t)s->order[index - i];
+
+		if (suffix_common(s, index - i, pattern, best, 0) < best)
+			break;
+		if (distance(at, near_at) < distance(*ret_at, near_at))
+			*ret_at = at;
+	}
+	return best;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * The tables at the start of the coded stream, coded in both directions: paths and meta bytes as
+ * text, then the references, then the files.
+ */
+#include "delta/coder.h"
+#include "delta/decode.h"
+#include "delta/literal.h"
+
+/*
+ * text: the paths of all references, each ended by a NUL, and the meta bytes; header->meta_bytes
+ * long. Encoding: all is given. Decoding: t->header is given, the rest is allocated and checked.
+ */
+int table_code(struct coder *c, struct literal *text_model, struct delta_tables *t,
+	       struct buffer *text, struct error *reterr) MUST_CHECK;
+
+/* What decoding a file allocates, without its operations; and for each operation. */
+#define TABLE_OP_BYTES 96U
+uint64_t table_file_memory(uint64_t old_bytes, uint64_t new_bytes);
+/* What the models and the tables allocate. */
+uint64_t table_fixed_memory(const struct delta_header *h);
