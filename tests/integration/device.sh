@@ -5,7 +5,9 @@
 # on the spot, a repository, and shorthands. Source it after tap.sh.
 #
 #   device_in_lab "$0"          runs the script again inside a laboratory and exits with its status
-#   device_package NAME VERSION FILE=CONTENT...   a .deb in $packages/NAME_VERSION.deb
+#   device_package NAME VERSION FILE=CONTENT...   a .deb in $packages/NAME_VERSION.deb; content
+#                               that begins with @ names a file to copy; $device_finish (a function)
+#                               may touch up the tree
 #   device_repository           a repository for this base in $repo, keys in $keys
 #   publish VERB...             bsi-publish with that repository and its keys
 #   device_status MEMBER        a member of bsi status --json
@@ -39,7 +41,10 @@ device_package() {
 	for entry in "$@"; do
 		path=$tree/${entry%%=*}
 		mkdir -p "$(dirname "$path")"
-		printf '%s' "${entry#*=}" >"$path"
+		case ${entry#*=} in
+		@*) cp "${entry#*=@}" "$path" ;;
+		*) printf '%s' "${entry#*=}" >"$path" ;;
+		esac
 	done
 	${device_finish:-true} "$tree"
 	(cd "$tree" && find usr -type f -exec md5sum {} + >DEBIAN/md5sums)

@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# An improvement that breaks what every program needs can still be looked at and taken off.
+# shellcheck disable=SC2154
+. "$BSI_TESTS/integration/tap.sh"
+. "$BSI_TESTS/integration/device.sh"
+device_in_lab "$0"
+
+# `broken NAME LIBRARY PROBE`: publish a truncated LIBRARY, install it, see PROBE fail, repair.
+broken() {
+	local name=$1 library=$2 before
+	shift 2
+	before=$(sha256sum <"$library")
+	head -c 4096 "$library" >"$tap_dir/truncated"
+	device_package "$name" 1.0-1 "${library#/}=@$library"
+	device_package "$name" 1.0-2 "${library#/}=@$tap_dir/truncated"
+	pass "$name: a truncated library is published" publish add --from "$packages/${name}_1.0-1.deb" \
+		--to "$packages/${name}_1.0-2.deb"
+
+	run bsi install
+	is "$run_status" 0 "$name: and installed" || diag "$run_err"
+	fail "$name: programs that need it die" "$@"
+	# what follows uses nothing of the host but the launcher and the shell that runs already
+	bsi status >"$tap_dir/status"
+	is "$?" 0 "$name: status works"
+	bsi base -- "$@" >"$tap_dir/base" 2>&1
+	is "$?" 0 "$name: the base view works"
+	bsi "$repair" >"$tap_dir/repair" 2>"$tap_dir/repair.err"
+	is "$?" 0 "$name: $repair works"
+	pass "$name: programs run again" "$@"
+	is "$(sha256sum <"$library")" "$before" "$name: the base is as it was"
+	like "$(cat "$tap_dir/status")" '\(.\)' "$name: the status named the letter"
+}
+
+device_repository
+enrolled=no
+libcrypto=$(realpath /usr/lib/*-linux-gnu*/libcrypto.so.3)
+libc=$(realpath /usr/lib/*-linux-gnu*/libc.so.6)
+bsi enroll "file://$repo" --root "$repo/metadata/1.root.json" >/dev/null && enrolled=yes
+is "$enrolled" yes "the device is enrolled at a folder"
+
+repair=remove
+broken crypto-test "$libcrypto" openssl version
+repair=rollback
+broken libc-test "$libc" /bin/true
+finish
