@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "publish/deb.h"
+#include "publish/scratch.h"
 
 /* The first pass over one package. */
 struct loading {
@@ -209,22 +210,6 @@ static int spool_end(void *ctx, struct error *reterr)
 	return 0;
 }
 
-static int open_spool(struct error *reterr)
-{
-	const char *folder = getenv("TMPDIR");
-	int fd;
-
-	if (!folder || !*folder)
-		folder = "/var/tmp";
-	fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
-		fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return error_set(reterr, -errno, "no temporary file in %s: %s", folder,
-			strerrordesc_np(errno));
-	return fd;
-}
-
 int archives_spool(struct state *s, struct state_file *const *files, size_t n,
 	struct error *reterr)
 {
@@ -234,7 +219,7 @@ int archives_spool(struct state *s, struct state_file *const *files, size_t n,
 	if (!is_wanted)
 		return -ENOMEM;
 	if (s->spool_fd < 0) {
-		s->spool_fd = open_spool(reterr);
+		s->spool_fd = scratch_open(reterr);
 		if (s->spool_fd < 0)
 			return s->spool_fd;
 	}

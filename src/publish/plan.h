@@ -73,7 +73,7 @@ struct plan_fix {
 	char *package, *version; /* the entry that names it; NULL for the publisher's own */
 	char *line;
 	bool is_check; /* the line speaks of a regression, a revert or of not being affected */
-	bool is_confirmed;
+	bool is_confirmed; /* will be signed as fixed */
 };
 
 struct plan_component {

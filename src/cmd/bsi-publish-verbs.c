@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The verbs of bsi-publish but for `verify`. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/utc.h"
+#include "cmd/bsi-publish.h"
+#include "improvement/letter.h"
+#include "publish/commit.h"
+#include "publish/foundation.h"
+
+#define AUTO_SECRET __attribute__((cleanup(publish_secret_done)))
+#define AUTO_KEYRING __attribute__((cleanup(keyring_done)))
+#define AUTO_INPUT __attribute__((cleanup(publish_input_done)))
+
+/* "ID=NAME" or "ID". */
+static int read_bases(const struct verb_call *call, struct foundation_base *bases, char **texts)
+{
+	size_t n = call_n_values(call, "base");
+
+	for (size_t i = 0; i < n; i++) {
+		char *equals;
+
+		texts[i] = strdup(call_value_at(call, "base", i));
+		if (!texts[i])
+			return -ENOMEM;
+		equals = strchr(texts[i], '=');
+		if (equals)
+			*equals++ = '\0';
+		bases[i] = (struct foundation_base){.id = texts[i], .name = equals};
+	}
+	return 0;
+}
+
+static void show_foundation(const struct verb_call *call, const struct foundation *f)
+{
+	json_t *bases, *document;
+
+	if (!call_has(call, "json")) {
+		printf("%s: a repository for %zu %s; devices enrol with %s/metadata/1.root.json\n",
+			f->path, f->n_bases, f->n_bases == 1 ? "base" : "bases", f->path);
+		printf("%s: offline keys%s; keep them away from any web server\n", f->keys_path,
+			f->passphrase ? "" : " (plain)");
+		printf("%s: online keys of snapshot and timestamp, for 'refresh'\n",
+			f->online_path);
+		return;
+	}
+	bases = json_array();
+	for (size_t i = 0; i < f->n_bases; i++)
+		(void)json_array_append_new(bases, json_string(f->bases[i].id));
+	document = json_pack("{s:s, s:s, s:s, s:I, s:o}", "repository", f->path, "keys",
+		f->keys_path, "online_keys", f->online_path, "threshold", (json_int_t)f->threshold,
+		"bases", bases);
+	call_print_json(document);
+	json_decref(document);
+}
+
+static int lay(struct verb_call *call, struct foundation *f, struct error *reterr)
+{
+	AUTO_FREE char *keys = NULL, *online = NULL;
+	AUTO_SECRET struct publish_secret secret = {};
+	uint64_t n_keys = 0;
+	int r;
+
+	f->threshold = 1;
+	r = call_number(call, "threshold", KEYRING_KEYS_MAX, &f->threshold, reterr);
+	n_keys = f->threshold;
+	if (r == 0)
+		r = call_number(call, "key-count", KEYRING_KEYS_MAX, &n_keys, reterr);
+	if (r == 0)
+		r = publish_now(call, &f->now_utc_s, reterr);
+	if (r == 0)
+		r = publish_keys_path(call, f->path, "keys", "-keys", &keys);
+	if (r == 0)
+		r = publish_keys_path(call, f->path, "online-keys", "-online", &online);
+	if (r == 0)
+		r = publish_ask_secret(call, PUBLISH_SECRET_NEW, keys, &secret, reterr);
+	if (r < 0)
+		return r;
+	f->n_keys = n_keys;
+	f->keys_path = keys;
+	f->online_path = online;
+	f->passphrase = secret.text;
+	r = foundation_lay(f, reterr);
+	if (r == 0)
+		show_foundation(call, f);
+	return r;
+}
+
+int publish_init(struct verb_call *call, struct error *reterr)
+{
+	size_t n = call_n_values(call, "base");
+	AUTO_FREE struct foundation_base *bases = calloc(n + 1, sizeof *bases);
+	AUTO_FREE char **texts = calloc(n + 1, sizeof *texts);
+	struct foundation f = {.path = call_argument(call, 0), .bases = bases, .n_bases = n};
+	int r;
+
+	if (!bases || !texts)
+		return -ENOMEM;
+	r = read_bases(call, bases, texts);
+	if (r == 0)
+		r = lay(call, &f, reterr);
+	for (size_t i = 0; i < n; i++)
+		free(texts[i]);
+	return r;
+}
+
+/* The letter that a base is at now: fixes of its components stay confirmed. */
+static int carry(const struct repository *repository, const struct repository_role *base,
+	struct plan *p, struct error *reterr)
+{
+	AUTO(manifest) struct manifest *before = NULL;
+	AUTO(index) struct index *index = NULL;
+	const struct index_entry *current;
+	int r;
+
+	r = repository_load_index(repository, base, &index, reterr);
+	current = r == 0 ? index_current(index) : NULL;
+	if (!current)
+		return r;
+	r = repository_load_manifest(repository, base, current, &before, reterr);
+	return r < 0 ? r : fixes_carry(p, before, reterr);
+}
+
+int publish_plan(struct verb_call *call, struct error *reterr)
+{
+	AUTO_INPUT struct publish_input in = {};
+	AUTO(repository) struct repository *repository = NULL;
+	struct repository_role *base = NULL;
+	int r;
+
+	r = publish_read_input(call, &in, reterr);
+	if (r == 0 && call_argument(call, 0)) {
+		r = repository_open(call_argument(call, 0), 0, &repository, reterr);
+		if (r == 0)
+			r = repository_base(repository, call_value(call, "base"), &base, reterr);
+		if (r == 0)
+			r = carry(repository, base, in.plan, reterr);
+	}
+	if (r == 0)
+		r = publish_confirm(call, in.plan, reterr);
+	if (r < 0)
+		return r;
+	if (call_has(call, "json")) {
+		json_t *document = publish_plan_json(in.plan);
+
+		call_print_json(document);
+		json_decref(document);
+	} else {
+		publish_show_plan(in.plan);
+	}
+	return plan_check(in.plan, reterr);
+}
+
+/* What every change of a repository needs: the lock, the base, its keys, the time. */
+struct session {
+	struct repository *repository;
+	struct keyring base_keys, snapshot_keys, timestamp_keys;
+	struct publish_secret secret;
+	struct issue issue;
+};
+
+static void session_done(struct session *s)
+{
+	keyring_done(&s->base_keys);
+	keyring_done(&s->snapshot_keys);
+	keyring_done(&s->timestamp_keys);
+	publish_secret_done(&s->secret);
+	repository_free(s->repository);
+}
+#define AUTO_SESSION __attribute__((cleanup(session_done)))
+
+static int session_open(struct verb_call *call, struct session *s, struct error *reterr)
+{
+	const char *path = call_argument(call, 0), *base = call_value(call, "base");
+	int r;
+
+	if (!base)
+		return error_set(reterr, -BSI_E_USAGE, "--base is needed");
+	r = repository_open(path, REPOSITORY_LOCK, &s->repository, reterr);
+	if (r == 0)
+		r = repository_base(s->repository, base, &s->issue.base, reterr);
+	if (r == 0)
+		r = publish_now(call, &s->issue.now_utc_s, reterr);
+	if (r == 0)
+		r = publish_load_offline(call, path, base, &s->secret, &s->base_keys, reterr);
+	if (r == 0)
+		r = publish_load_online(call, path, &s->snapshot_keys, &s->timestamp_keys, reterr);
+	s->issue.repository = s->repository;
+	s->issue.base_keys = &s->base_keys;
+	s->issue.snapshot_keys = &s->snapshot_keys;
+	s->issue.timestamp_keys = &s->timestamp_keys;
+	return r;
+}
+
+static void show_progress(void *ctx, const char *component, uint64_t done_bytes,
+	uint64_t total_bytes)
+{
+	char what[192];
+
+	(void)snprintf(what, sizeof what, "%s: compressing", component);
+	progress_show(ctx, what, done_bytes, total_bytes);
+}
+
+static void warn_unconfirmed(const struct plan *p)
+{
+	for (size_t i = 0; i < p->n_components; i++) {
+		const struct plan_component *c = &p->components[i];
+		size_t n = 0;
+
+		for (size_t k = 0; k < c->n_fixes; k++)
+			n += !c->fixes[k].is_confirmed;
+		if (n > 0)
+			fprintf(stderr,
+				"%s: %zu CVE ids that changelogs name are not confirmed and not "
+				"signed as fixed (--cve, --cve-named; see 'plan')\n",
+				c->name, n);
+		else if (c->n_fixes == 0)
+			fprintf(stderr, "%s: no CVE id is known for it\n", c->name);
+	}
+	for (size_t i = 0; i < p->n_notes; i++)
+		if (p->notes[i].kind == PLAN_WARNING)
+			fprintf(stderr, "warning: %s: %s\n", p->notes[i].subject,
+				p->notes[i].reason);
+}
+
+static int add(struct verb_call *call, const struct session *s, struct publish_input *in,
+	struct error *reterr)
+{
+	size_t n_dropped = call_n_values(call, "drop");
+	AUTO_FREE const char **dropped = calloc(n_dropped + 1, sizeof *dropped);
+	AUTO(manifest) struct manifest *m = NULL;
+	struct progress bar = progress_start();
+	const struct build_progress progress = {.ctx = &bar, .show = show_progress};
+	const struct issue_letter letter = {
+		.plan = in->plan,
+		.to = in->to,
+		.severity = call_value(call, "severity"),
+		.text = call_value(call, "text"),
+		.dropped = dropped,
+		.n_dropped = n_dropped,
+		.progress = &progress,
+	};
+	int r;
+
+	if (!dropped)
+		return -ENOMEM;
+	for (size_t i = 0; i < n_dropped; i++)
+		dropped[i] = call_value_at(call, "drop", i);
+	r = issue_add(&s->issue, &letter, &m, reterr);
+	progress_end(&bar);
+	if (r < 0)
+		return r;
+	warn_unconfirmed(in->plan);
+	if (call_has(call, "json")) {
+		json_t *document = publish_manifest_json(m);
+
+		call_print_json(document);
+		json_decref(document);
+	} else {
+		publish_show_manifest(m);
+	}
+	return 0;
+}
+
+int publish_add(struct verb_call *call, struct error *reterr)
+{
+	AUTO_SESSION struct session s = {};
+	AUTO_INPUT struct publish_input in = {};
+	int r;
+
+	r = session_open(call, &s, reterr);
+	if (r == 0)
+		r = publish_read_input(call, &in, reterr);
+	if (r == 0)
+		r = plan_check(in.plan, reterr);
+	if (r == 0)
+		r = carry(s.repository, s.issue.base, in.plan, reterr);
+	if (r == 0)
+		r = publish_confirm(call, in.plan, reterr);
+	return r < 0 ? r : add(call, &s, &in, reterr);
+}
+
+static void show_change(const struct verb_call *call, const char *base, const char *letter,
+	const char *change)
+{
+	json_t *document;
+
+	if (!call_has(call, "json")) {
+		printf("%s: %s%s%s%s\n", base, letter ? "(" : "", letter ? letter : "",
+			letter ? ") " : "", change);
+		return;
+	}
+	document = json_pack("{s:s, s:s?, s:s}", "base", base, "letter", letter, "change", change);
+	call_print_json(document);
+	json_decref(document);
+}
+
+int publish_withdraw(struct verb_call *call, struct error *reterr)
+{
+	const char *letter = call_argument(call, 1), *how = call_value(call, "action");
+	const char *reason = call_value(call, "reason");
+	enum withdraw_action action = WITHDRAW_NONE;
+	AUTO_SESSION struct session s = {};
+	int r;
+
+	if (!how || withdraw_parse(how, &action) < 0 || action == WITHDRAW_NONE)
+		return error_set(reterr, -BSI_E_USAGE, "--action takes stop or remove");
+	if (!reason || !*reason)
+		return error_set(reterr, -BSI_E_USAGE, "--reason is needed: people will ask");
+	if (letter_check(letter) < 0)
+		return error_set(reterr, -BSI_E_USAGE, "\"%s\" is no letter", letter);
+	r = session_open(call, &s, reterr);
+	if (r == 0)
+		r = issue_withdraw(&s.issue, letter, action, reason, reterr);
+	if (r == 0)
+		show_change(call, s.issue.base->name, letter,
+			action == WITHDRAW_STOP ? "withdrawn: no new installs"
+						: "withdrawn: installed copies go too");
+	return r;
+}
+
+int publish_minimum(struct verb_call *call, struct error *reterr)
+{
+	const char *letter = call_argument(call, 1);
+	AUTO_SESSION struct session s = {};
+	int r;
+
+	if (!letter == !call_has(call, "none"))
+		return error_set(reterr, -BSI_E_USAGE, "either a letter or --none is needed");
+	if (letter && letter_check(letter) < 0)
+		return error_set(reterr, -BSI_E_USAGE, "\"%s\" is no letter", letter);
+	r = session_open(call, &s, reterr);
+	if (r == 0)
+		r = issue_minimum(&s.issue, letter, reterr);
+	if (r == 0)
+		show_change(call, s.issue.base->name, letter,
+			letter ? "is the minimum" : "no minimum");
+	return r;
+}
+
+static json_t *index_json(const struct repository_role *base, const struct index *index)
+{
+	const struct index_entry *current = index_current(index);
+	json_t *letters = json_array();
+
+	for (size_t i = 0; i < index->n_entries; i++) {
+		const struct index_entry *e = &index->entries[i];
+
+		(void)json_array_append_new(letters,
+			json_pack("{s:s, s:I, s:s, s:s, s:s?}", "letter", e->letter, "build",
+				(json_int_t)e->build, "issued", utc_format(e->issued_utc_s).text,
+				"withdrawn", withdraw_text(e->withdrawn), "reason", e->reason));
+	}
+	return json_pack("{s:s, s:s, s:I, s:s, s:s?, s:s?, s:o}", "base", index->base, "name",
+		index->name, "version", (json_int_t)base->file.version, "expires",
+		utc_format(base->metadata->expires_utc_s).text, "current",
+		current ? current->letter : NULL, "minimum", index->minimum, "letters", letters);
+}
+
+static void show_index(const struct repository_role *base, const struct index *index)
+{
+	const struct index_entry *current = index_current(index);
+
+	printf("%s: %s%s%s%s, role expires %s\n", index->base, index->name, current ? " (" : "",
+		current ? current->letter : ", no improvement", current ? ")" : "",
+		utc_format(base->metadata->expires_utc_s).text);
+	if (index->minimum)
+		printf("  minimum (%s)\n", index->minimum);
+	for (size_t i = 0; i < index->n_entries; i++) {
+		const struct index_entry *e = &index->entries[i];
+
+		printf("  (%s) build %" PRIu64 ", issued %s%s%s%s%s\n", e->letter, e->build,
+			utc_format(e->issued_utc_s).text,
+			e->withdrawn != WITHDRAW_NONE ? ", withdrawn (" : "",
+			e->withdrawn != WITHDRAW_NONE ? withdraw_text(e->withdrawn) : "",
+			e->withdrawn != WITHDRAW_NONE ? "): " : "", e->reason ? e->reason : "");
+	}
+}
+
+static int list_bases(struct verb_call *call, const struct repository *repository,
+	json_t *bases, struct error *reterr)
+{
+	const char *only = call_value(call, "base");
+	int r = 0;
+
+	for (size_t i = 1; r == 0 && i < repository->n_roles; i++) {
+		const struct repository_role *base = &repository->roles[i];
+		AUTO(index) struct index *index = NULL;
+
+		if (only && strcmp(base->name, only) != 0)
+			continue;
+		r = repository_load_index(repository, base, &index, reterr);
+		if (r == 0 && bases)
+			r = json_array_append_new(bases, index_json(base, index)) < 0 ? -ENOMEM : 0;
+		else if (r == 0)
+			show_index(base, index);
+	}
+	return r;
+}
+
+int publish_list(struct verb_call *call, struct error *reterr)
+{
+	AUTO(repository) struct repository *repository = NULL;
+	AUTO_JSON json_t *bases = NULL, *document = NULL;
+	struct repository_role *base;
+	int r;
+
+	r = repository_open(call_argument(call, 0), 0, &repository, reterr);
+	if (r == 0 && call_has(call, "base"))
+		r = repository_base(repository, call_value(call, "base"), &base, reterr);
+	if (r < 0)
+		return r;
+	if (call_has(call, "json"))
+		bases = json_array();
+	r = list_bases(call, repository, bases, reterr);
+	if (r < 0)
+		return r;
+	if (!bases) {
+		printf("root expires %s, snapshot %s, timestamp %s\n",
+			utc_format(repository->root->expires_utc_s).text,
+			utc_format(repository->snapshot->expires_utc_s).text,
+			utc_format(repository->timestamp->expires_utc_s).text);
+		return 0;
+	}
+	document = json_pack("{s:I, s:s, s:s, s:s, s:O}", "root_version",
+		(json_int_t)repository->root->version, "root_expires",
+		utc_format(repository->root->expires_utc_s).text, "snapshot_expires",
+		utc_format(repository->snapshot->expires_utc_s).text, "timestamp_expires",
+		utc_format(repository->timestamp->expires_utc_s).text, "bases", bases);
+	call_print_json(document);
+	return 0;
+}
+
+/* Offline roles first; the online ones, which list them, follow. */
+static int renew_offline(struct verb_call *call, struct repository *repository,
+	int64_t now_utc_s, struct publish_secret *secret, struct error *reterr)
+{
+	int r;
+
+	for (size_t i = 0; i <= repository->n_roles; i++) {
+		AUTO_KEYRING struct keyring keys = {};
+		struct repository_role *role = i > 0 ? &repository->roles[i - 1] : NULL;
+
+		r = publish_load_offline(call, call_argument(call, 0), role ? role->name : "root",
+			secret, &keys, reterr);
+		if (r < 0)
+			return r;
+		if (i == 0)
+			r = commit_root(repository, &keys, now_utc_s, reterr);
+		else if (i == 1)
+			r = commit_targets(repository, &keys, now_utc_s, reterr);
+		else
+			r = commit_base(repository, role, &keys, now_utc_s, reterr);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int publish_refresh(struct verb_call *call, struct error *reterr)
+{
+	AUTO(repository) struct repository *repository = NULL;
+	AUTO_KEYRING struct keyring snapshot = {}, timestamp = {};
+	AUTO_SECRET struct publish_secret secret = {};
+	const char *path = call_argument(call, 0);
+	int64_t now_utc_s;
+	int r;
+
+	r = repository_open(path, REPOSITORY_LOCK, &repository, reterr);
+	if (r == 0)
+		r = publish_now(call, &now_utc_s, reterr);
+	if (r == 0)
+		r = publish_load_online(call, path, &snapshot, &timestamp, reterr);
+	if (r == 0 && call_has(call, "all"))
+		r = renew_offline(call, repository, now_utc_s, &secret, reterr);
+	if (r == 0)
+		r = commit_online(repository, &snapshot, &timestamp, now_utc_s, reterr);
+	if (r < 0)
+		return r;
+	if (call_has(call, "json")) {
+		AUTO_JSON json_t *document = json_pack("{s:s, s:s}", "repository", path, "expires",
+			utc_format(now_utc_s + REPOSITORY_TIMESTAMP_EXPIRES_S).text);
+
+		call_print_json(document);
+	} else {
+		printf("%s: fresh until %s\n", path,
+			utc_format(now_utc_s + REPOSITORY_TIMESTAMP_EXPIRES_S).text);
+	}
+	return 0;
+}

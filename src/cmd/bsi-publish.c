@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* bsi-publish(1): from packages to a folder of signed static files. */
+#include "cmd/bsi-publish.h"
+
+#include <locale.h>
+#include <signal.h>
+
+static const struct verb_option init_options[] = {
+	{"base", VERB_VALUES, "ID[=NAME]", "a base, such as debian:12:amd64; may be given again"},
+	{"threshold", VERB_VALUE, "N", "signatures that each offline role needs (1)"},
+	{"key-count", VERB_VALUE, "N", "keys of each offline role (as many as the threshold)"},
+	{0},
+};
+
+#define PLAN_OPTIONS                                                                               \
+	{"base", VERB_VALUE, "ID", "the base that is patched"},                                    \
+		{"from", VERB_VALUES, "BASE",                                                      \
+			"a state that devices are in: a root tree, a folder of .deb files, or "    \
+			".deb files joined by commas"},                                            \
+		{"to", VERB_VALUE, "PATCHED", "the patched state, likewise"},                      \
+		{"component", VERB_VALUES, "NAME=GLOB",                                            \
+			"put packages into a component; others are left out then"},                \
+		{"activation", VERB_VALUES, "NAME=HOW", "live, idle or boot, over the proposal"},  \
+		{"leave-out", VERB_VALUES, "GLOB", "leave changed files out, such as '/etc/*'"},   \
+		{"include-docs", VERB_FLAG, NULL, "take documentation and locales into images"},   \
+		{"cve", VERB_VALUES, "[NAME=]ID", "confirm: signed as fixed"},                     \
+		{"no-cve", VERB_VALUES, "[NAME=]ID", "not fixed, whatever a changelog says"},      \
+		{"cve-file", VERB_VALUE, "FILE", "ids to confirm, one a line"},                    \
+	{                                                                                          \
+		"cve-named", VERB_FLAG, NULL, "confirm all that are named without a doubt"         \
+	}
+
+static const struct verb_option plan_options[] = {
+	PLAN_OPTIONS,
+	{0},
+};
+
+static const struct verb_option add_options[] = {
+	PLAN_OPTIONS,
+	{"severity", VERB_VALUE, "WORD", "low, medium, high or critical"},
+	{"text", VERB_VALUE, "TEXT", "what people read about this improvement"},
+	{"drop", VERB_VALUES, "NAME", "do not carry a component of the letter before on"},
+	{0},
+};
+
+static const struct verb_option withdraw_options[] = {
+	{"base", VERB_VALUE, "ID", "the base of the letter"},
+	{"action", VERB_VALUE, "HOW", "stop: no new installs; remove: installed copies too"},
+	{"reason", VERB_VALUE, "TEXT", "what people read"},
+	{0},
+};
+
+static const struct verb_option minimum_options[] = {
+	{"base", VERB_VALUE, "ID", "the base of the letter"},
+	{"none", VERB_FLAG, NULL, "no minimum any more"},
+	{0},
+};
+
+static const struct verb_option list_options[] = {
+	{"base", VERB_VALUE, "ID", "only this base"},
+	{0},
+};
+
+static const struct verb_option refresh_options[] = {
+	{"all", VERB_FLAG, NULL, "renew root, targets and every base's role too (offline keys)"},
+	{0},
+};
+
+static const struct verb_option verify_options[] = {
+	{0},
+};
+
+static const struct verb verbs[] = {
+	{"init", "REPO", 1, 1, "make keys and an empty repository", init_options, publish_init},
+	{"plan", "[REPO]", 0, 1, "show what would be published, and make nothing", plan_options,
+		publish_plan},
+	{"add", "REPO", 1, 1, "publish the next letter", add_options, publish_add},
+	{"withdraw", "REPO LETTER", 2, 2, "take a letter back", withdraw_options,
+		publish_withdraw},
+	{"minimum", "REPO [LETTER]", 1, 2, "set the letter below which policy does not let go",
+		minimum_options, publish_minimum},
+	{"list", "REPO", 1, 1, "show bases, letters and when metadata expires", list_options,
+		publish_list},
+	{"refresh", "REPO", 1, 1, "renew snapshot and timestamp", refresh_options,
+		publish_refresh},
+	{"verify", "REPO", 1, 1, "check the whole repository: signatures, digests, images",
+		verify_options, publish_verify},
+	{0},
+};
+
+static const struct verb_option options[] = {
+	{"json", VERB_FLAG, NULL, "print the result as JSON"},
+	{"keys", VERB_VALUE, "DIR", "folder of the offline keys (REPO-keys)"},
+	{"online-keys", VERB_VALUE, "DIR", "folder of the online keys (REPO-online)"},
+	{"passphrase-file", VERB_VALUE, "FILE", "first line: passphrase of the offline keys"},
+	{"passphrase-fd", VERB_VALUE, "N", "the same from an open descriptor"},
+	{"no-passphrase", VERB_FLAG, NULL, "the offline keys are plain: for tests"},
+	{"time", VERB_VALUE, "UTC", "time of issue, such as 2026-01-31T12:00:00Z (now)"},
+	{0},
+};
+
+static const struct program program = {
+	.name = "bsi-publish",
+	.summary = "Publish background security improvements: signed, sealed, as static files.",
+	.manual = "bsi-publish(1)",
+	.verbs = verbs,
+	.options = options,
+};
+
+int main(int argc, char **argv)
+{
+	/* names in archives are UTF-8, whatever the caller's locale is */
+	if (!setlocale(LC_CTYPE, "C.UTF-8"))
+		(void)setlocale(LC_CTYPE, "");
+	(void)signal(SIGPIPE, SIG_IGN);
+	return program_main(&program, argc, argv);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "publish/commit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/utc.h"
+#include "trust/bounds.h"
+
+/* Whose keys a file must carry. */
+struct signing {
+	const char *name; /* of the role */
+	enum trust_type type;
+	const struct trust_role *role;
+	const struct trust_keyring *public_keys;
+	const struct keyring *keys;
+};
+
+/* Sign with those keys that belong to the role, and check the result as a device would. */
+static int sign(const struct signing *s, json_t *signed_part, struct buffer *out,
+	struct error *reterr)
+{
+	AUTO(trust_metadata) struct trust_metadata *md = NULL;
+	struct trust_signer *signers[KEYRING_KEYS_MAX];
+	size_t n = 0;
+	int r;
+
+	for (size_t i = 0; i < s->keys->n_signers; i++)
+		if (trust_role_names_key(s->role, trust_signer_keyid(s->keys->signers[i])))
+			signers[n++] = s->keys->signers[i];
+	if (n < s->role->threshold)
+		return error_set(reterr, -BSI_E_THRESHOLD,
+			"role %s needs %llu signatures, and %zu of the keys here belong to it",
+			s->name, (unsigned long long)s->role->threshold, n);
+	r = trust_sign(signed_part, signers, n, out, reterr);
+	if (r == 0)
+		r = trust_metadata_decode(out->data, out->len, s->type, s->name, &md, reterr);
+	if (r == 0)
+		r = trust_metadata_verify(md, s->role, s->public_keys, s->name, reterr);
+	return r;
+}
+
+static int write_file(const struct repository *r, const char *role, uint64_t version,
+	const struct buffer *bytes, struct error *reterr)
+{
+	char name[512];
+	int result;
+
+	if (version > 0)
+		(void)snprintf(name, sizeof name, REPOSITORY_METADATA "/%llu.%s.json",
+			(unsigned long long)version, role);
+	else
+		(void)snprintf(name, sizeof name, REPOSITORY_METADATA "/%s.json", role);
+	result = file_replace(r->fd, name, bytes->data, bytes->len, 0644);
+	if (result < 0)
+		return error_set(reterr, result, "%s/%s: %s", r->path, name, error_text(result));
+	return 0;
+}
+
+/* The next version is in place on disk: let the repository in memory follow. */
+static int take_role(struct repository_role *role, struct buffer *bytes, struct error *reterr)
+{
+	int r;
+
+	r = trust_file_describe(role->name, bytes->data, bytes->len, &role->file, reterr);
+	if (r < 0)
+		return r;
+	free(role->bytes);
+	role->bytes = buffer_take(bytes, &role->n_bytes);
+	return 0;
+}
+
+static int build_base(const struct repository_role *base, int64_t now_utc_s, json_t **ret,
+	struct error *reterr)
+{
+	AUTO_FREE struct trust_target_spec *targets = NULL;
+	struct trust_targets_spec spec = {
+		.version = base->file.version + 1,
+		.issued_utc_s = now_utc_s,
+		.expires_utc_s = now_utc_s + REPOSITORY_ROLE_EXPIRES_S,
+		.n_targets = base->n_targets,
+	};
+
+	targets = calloc(base->n_targets + 1, sizeof *targets);
+	if (!targets)
+		return -ENOMEM;
+	for (size_t i = 0; i < base->n_targets; i++)
+		targets[i] = (struct trust_target_spec){.path = base->targets[i].path,
+			.length = base->targets[i].length,
+			.digest = base->targets[i].digest};
+	spec.targets = targets;
+	return trust_targets_build(&spec, ret, reterr);
+}
+
+int commit_base(struct repository *r, struct repository_role *base, const struct keyring *keys,
+	int64_t now_utc_s, struct error *reterr)
+{
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(TRUST_TARGETS_MAX_BYTES);
+	const struct trust_delegations *delegations = &r->roles[0].metadata->delegations;
+	const struct trust_role *role = trust_delegations_role(delegations, base->name);
+	AUTO_JSON json_t *signed_part = NULL;
+	int result;
+
+	if (!role)
+		return error_set(reterr, -BSI_E_BASE, "%s does not delegate to %s", r->path,
+			base->name);
+	result = build_base(base, now_utc_s, &signed_part, reterr);
+	if (result == 0) {
+		struct signing s = {.name = base->name,
+			.type = TRUST_TARGETS,
+			.role = role,
+			.public_keys = &delegations->keyring,
+			.keys = keys};
+
+		result = sign(&s, signed_part, &bytes, reterr);
+	}
+	if (result == 0)
+		result = write_file(r, base->name, base->file.version + 1, &bytes, reterr);
+	return result < 0 ? result : take_role(base, &bytes, reterr);
+}
+
+/* A copy of what was signed before, one version on, with new times. */
+static int renew(const struct trust_metadata *md, int64_t now_utc_s, int64_t expires_utc_s,
+	json_t **ret)
+{
+	json_t *copy = json_deep_copy(md->signed_part);
+
+	if (!copy)
+		return -ENOMEM;
+	*ret = copy;
+	if (json_object_set_new(copy, "version", json_integer((json_int_t)(md->version + 1))) < 0 ||
+		json_object_set_new(copy, "issued", json_string(utc_format(now_utc_s).text)) < 0 ||
+		json_object_set_new(copy, "expires", json_string(utc_format(expires_utc_s).text)) <
+			0)
+		return -ENOMEM;
+	return 0;
+}
+
+int commit_targets(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
+	struct error *reterr)
+{
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(TRUST_TARGETS_MAX_BYTES);
+	AUTO_JSON json_t *signed_part = NULL;
+	struct repository_role *targets = &r->roles[0];
+	struct signing s = {.name = "targets",
+		.type = TRUST_TARGETS,
+		.role = &r->root->roles[TRUST_TARGETS],
+		.public_keys = &r->root->keyring,
+		.keys = keys};
+	int result;
+
+	result = renew(targets->metadata, now_utc_s, now_utc_s + REPOSITORY_ROLE_EXPIRES_S,
+		&signed_part);
+	if (result == 0)
+		result = sign(&s, signed_part, &bytes, reterr);
+	if (result == 0)
+		result = write_file(r, "targets", targets->file.version + 1, &bytes, reterr);
+	return result < 0 ? result : take_role(targets, &bytes, reterr);
+}
+
+int commit_root(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
+	struct error *reterr)
+{
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(TRUST_ROOT_MAX_BYTES);
+	AUTO_JSON json_t *signed_part = NULL;
+	struct signing s = {.name = "root",
+		.type = TRUST_ROOT,
+		.role = &r->root->roles[TRUST_ROOT],
+		.public_keys = &r->root->keyring,
+		.keys = keys};
+	int result;
+
+	result = renew(r->root, now_utc_s, now_utc_s + REPOSITORY_ROOT_EXPIRES_S, &signed_part);
+	if (result == 0)
+		result = sign(&s, signed_part, &bytes, reterr);
+	return result < 0 ? result : write_file(r, "root", r->root->version + 1, &bytes, reterr);
+}
+
+static int write_snapshot(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
+	struct buffer *out, struct error *reterr)
+{
+	AUTO_FREE struct trust_file_spec *files = calloc(r->n_roles + 1, sizeof *files);
+	AUTO_JSON json_t *signed_part = NULL;
+	struct signing s = {.name = "snapshot",
+		.type = TRUST_SNAPSHOT,
+		.role = &r->root->roles[TRUST_SNAPSHOT],
+		.public_keys = &r->root->keyring,
+		.keys = keys};
+	struct trust_snapshot_spec spec = {
+		.version = r->snapshot->version + 1,
+		.expires_utc_s = now_utc_s + REPOSITORY_SNAPSHOT_EXPIRES_S,
+		.n_files = r->n_roles,
+	};
+	int result;
+
+	if (!files)
+		return -ENOMEM;
+	for (size_t i = 0; i < r->n_roles; i++)
+		files[i] = r->roles[i].file;
+	spec.files = files;
+	result = trust_snapshot_build(&spec, &signed_part, reterr);
+	if (result == 0)
+		result = sign(&s, signed_part, out, reterr);
+	return result < 0 ? result : write_file(r, "snapshot", spec.version, out, reterr);
+}
+
+int commit_online(struct repository *r, const struct keyring *snapshot,
+	const struct keyring *timestamp, int64_t now_utc_s, struct error *reterr)
+{
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(TRUST_SNAPSHOT_MAX_BYTES);
+	AUTO_DONE(buffer) struct buffer last = buffer_of(TRUST_TIMESTAMP_MAX_BYTES);
+	AUTO_JSON json_t *signed_part = NULL;
+	struct trust_timestamp_spec spec = {
+		.version = r->timestamp->version + 1,
+		.expires_utc_s = now_utc_s + REPOSITORY_TIMESTAMP_EXPIRES_S,
+	};
+	struct signing s = {.name = "timestamp",
+		.type = TRUST_TIMESTAMP,
+		.role = &r->root->roles[TRUST_TIMESTAMP],
+		.public_keys = &r->root->keyring,
+		.keys = timestamp};
+	int result;
+
+	result = write_snapshot(r, snapshot, now_utc_s, &bytes, reterr);
+	if (result == 0)
+		result = trust_file_describe("snapshot", bytes.data, bytes.len, &spec.snapshot,
+			reterr);
+	if (result == 0)
+		result = trust_timestamp_build(&spec, &signed_part, reterr);
+	if (result == 0)
+		result = sign(&s, signed_part, &last, reterr);
+	return result < 0 ? result : write_file(r, "timestamp", 0, &last, reterr);
+}

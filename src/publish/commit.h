@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * New metadata, in the order that TUF prescribes: roles, then the snapshot, then timestamp.json,
+ * whose rename is the moment at which readers see the change. Until then every file has a name that
+ * nobody asks for, so a publisher that is killed leaves the old repository, and the next run
+ * overwrites what it left.
+ *
+ * Each file is verified as a device would before it is written.
+ */
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "publish/keyring.h"
+#include "publish/repository.h"
+
+/* The next version of a base's role, from its list of targets. */
+int commit_base(struct repository *r, struct repository_role *base, const struct keyring *keys,
+	int64_t now_utc_s, struct error *reterr) MUST_CHECK;
+
+/* The next version of the top-level targets role, unchanged but for its times. */
+int commit_targets(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
+	struct error *reterr) MUST_CHECK;
+
+/* The next root, unchanged but for its times. Readers see it at once, which is fine by itself. */
+int commit_root(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
+	struct error *reterr) MUST_CHECK;
+
+/* Snapshot and timestamp over the roles as they are now. */
+int commit_online(struct repository *r, const struct keyring *snapshot,
+	const struct keyring *timestamp, int64_t now_utc_s, struct error *reterr) MUST_CHECK;

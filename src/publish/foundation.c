@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "publish/foundation.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "improvement/base_id.h"
+#include "improvement/index.h"
+#include "publish/keyring.h"
+#include "publish/repository.h"
+#include "trust/bounds.h"
+#include "trust/sign.h"
+
+#define VERSION_1 1
+
+/* A folder that is made under another name first. */
+struct site {
+	const char *path;
+	char *final_name, *draft_name; /* within its parent */
+	int parent_fd, fd;
+	mode_t mode;
+	bool is_done;
+};
+
+static int open_site(struct site *s, const char *path, mode_t mode, struct error *reterr)
+{
+	AUTO_FREE char *parent = strdup(path);
+	char *slash;
+	int r;
+
+	*s = (struct site){.path = path, .parent_fd = -EBADF, .fd = -EBADF, .mode = mode};
+	if (!parent)
+		return -ENOMEM;
+	while (strlen(parent) > 1 && parent[strlen(parent) - 1] == '/')
+		parent[strlen(parent) - 1] = '\0';
+	slash = strrchr(parent, '/');
+	s->final_name = strdup(slash ? slash + 1 : parent);
+	if (!s->final_name || asprintf(&s->draft_name, ".%s.init", s->final_name) < 0)
+		return -ENOMEM;
+	if (slash)
+		slash[slash == parent] = '\0';
+	s->parent_fd = open(slash ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->parent_fd < 0)
+		return error_set(reterr, -errno, "%s: %s", slash ? parent : ".",
+			strerrordesc_np(errno));
+	if (faccessat(s->parent_fd, s->final_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return error_set(reterr, -EEXIST, "%s exists already", path);
+	/* what an earlier run left when it was killed; nobody ever used it */
+	r = file_remove_tree(s->parent_fd, s->draft_name);
+	if (r < 0)
+		return error_set(reterr, r, "%s: %s", s->draft_name, error_text(r));
+	if (mkdirat(s->parent_fd, s->draft_name, mode) < 0)
+		return error_set(reterr, -errno, "%s: %s", path, strerrordesc_np(errno));
+	s->fd = openat(s->parent_fd, s->draft_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->fd < 0 || fchmod(s->fd, mode) < 0)
+		return error_set(reterr, -errno, "%s: %s", path, strerrordesc_np(errno));
+	return 0;
+}
+
+static int finish_site(struct site *s, struct error *reterr)
+{
+	if (fsync(s->fd) < 0 ||
+		renameat2(s->parent_fd, s->draft_name, s->parent_fd, s->final_name,
+			RENAME_NOREPLACE) < 0 ||
+		fsync(s->parent_fd) < 0)
+		return error_set(reterr, -errno, "%s: %s", s->path, strerrordesc_np(errno));
+	s->is_done = true;
+	return 0;
+}
+
+static void close_site(struct site *s)
+{
+	if (s->parent_fd >= 0 && !s->is_done && s->fd >= 0)
+		(void)!file_remove_tree(s->parent_fd, s->draft_name);
+	if (s->fd >= 0)
+		(void)close(s->fd);
+	if (s->parent_fd >= 0)
+		(void)close(s->parent_fd);
+	free(s->final_name);
+	free(s->draft_name);
+}
+
+struct laying {
+	const struct foundation *f;
+	struct site repository, offline, online;
+	struct keyring root, targets, snapshot, timestamp;
+	struct keyring *bases;
+	struct trust_file_spec *files; /* targets, then the bases */
+	struct error *reterr;
+};
+
+static int create_keys(struct laying *l)
+{
+	const struct foundation *f = l->f;
+	const struct keyring_folder offline = {
+		.path = f->keys_path, .fd = l->offline.fd, .passphrase = f->passphrase};
+	const struct keyring_folder online = {.path = f->online_path, .fd = l->online.fd};
+	int r;
+
+	r = keyring_create(&offline, "root", f->n_keys, &l->root, l->reterr);
+	if (r == 0)
+		r = keyring_create(&offline, "targets", f->n_keys, &l->targets, l->reterr);
+	for (size_t i = 0; r == 0 && i < f->n_bases; i++)
+		r = keyring_create(&offline, f->bases[i].id, f->n_keys, &l->bases[i], l->reterr);
+	if (r == 0)
+		r = keyring_create(&online, "snapshot", 1, &l->snapshot, l->reterr);
+	if (r == 0)
+		r = keyring_create(&online, "timestamp", 1, &l->timestamp, l->reterr);
+	return r;
+}
+
+static struct trust_role_spec role_of(const char *name, const struct keyring *k,
+	uint64_t threshold)
+{
+	return (struct trust_role_spec){
+		.name = name, .keys = k->keys, .n_keys = k->n_signers, .threshold = threshold};
+}
+
+/* Sign, write, and describe for the one who lists it. version 0: the name has no prefix. */
+static int write_signed(struct laying *l, const char *role, uint64_t version, json_t *signed_part,
+	const struct keyring *keys, struct trust_file_spec *ret)
+{
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(TRUST_TARGETS_MAX_BYTES);
+	char name[512];
+	int r;
+
+	r = trust_sign(signed_part, keys->signers, keys->n_signers, &bytes, l->reterr);
+	if (r < 0)
+		return r;
+	if (version > 0)
+		(void)snprintf(name, sizeof name, REPOSITORY_METADATA "/%llu.%s.json",
+			(unsigned long long)version, role);
+	else
+		(void)snprintf(name, sizeof name, REPOSITORY_METADATA "/%s.json", role);
+	r = file_replace(l->repository.fd, name, bytes.data, bytes.len, 0644);
+	if (r < 0)
+		return error_set(l->reterr, r, "%s: %s", name, error_text(r));
+	return ret ? trust_file_describe(role, bytes.data, bytes.len, ret, l->reterr) : 0;
+}
+
+static int write_root(struct laying *l)
+{
+	const struct foundation *f = l->f;
+	const struct trust_root_spec spec = {
+		.version = VERSION_1,
+		.issued_utc_s = f->now_utc_s,
+		.expires_utc_s = f->now_utc_s + REPOSITORY_ROOT_EXPIRES_S,
+		.root = role_of("root", &l->root, f->threshold),
+		.targets = role_of("targets", &l->targets, f->threshold),
+		.snapshot = role_of("snapshot", &l->snapshot, 1),
+		.timestamp = role_of("timestamp", &l->timestamp, 1),
+	};
+	AUTO_JSON json_t *signed_part = NULL;
+	int r;
+
+	r = trust_root_build(&spec, &signed_part, l->reterr);
+	return r < 0 ? r : write_signed(l, "root", VERSION_1, signed_part, &l->root, NULL);
+}
+
+static int write_targets(struct laying *l)
+{
+	const struct foundation *f = l->f;
+	AUTO_FREE struct trust_delegation_spec *delegations =
+		calloc(f->n_bases + 1, sizeof *delegations);
+	AUTO_FREE char **patterns = calloc(f->n_bases + 1, sizeof *patterns);
+	AUTO_JSON json_t *signed_part = NULL;
+	struct trust_targets_spec spec = {
+		.version = VERSION_1,
+		.issued_utc_s = f->now_utc_s,
+		.expires_utc_s = f->now_utc_s + REPOSITORY_ROLE_EXPIRES_S,
+		.n_delegations = f->n_bases,
+	};
+	int r = 0;
+
+	if (!delegations || !patterns)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < f->n_bases; i++) {
+		if (asprintf(&patterns[i], "%s/*", f->bases[i].id) < 0) {
+			patterns[i] = NULL;
+			r = -ENOMEM;
+		}
+		delegations[i] = (struct trust_delegation_spec){
+			.role = role_of(f->bases[i].id, &l->bases[i], f->threshold),
+			.paths = (const char *const *)&patterns[i],
+			.n_paths = 1,
+			.terminating = true};
+	}
+	spec.delegations = delegations;
+	if (r == 0)
+		r = trust_targets_build(&spec, &signed_part, l->reterr);
+	if (r == 0)
+		r = write_signed(l, "targets", VERSION_1, signed_part, &l->targets, &l->files[0]);
+	for (size_t i = 0; i < f->n_bases; i++)
+		free(patterns[i]);
+	return r;
+}
+
+/* "Debian GNU/Linux 12" for debian:12:amd64. */
+static int name_base(const struct foundation_base *base, char **ret)
+{
+	static const struct {
+		const char *id, *name;
+	} known[] = {
+		{"debian", "Debian GNU/Linux"}, {"ubuntu", "Ubuntu"}, {"fedora", "Fedora Linux"},
+		{"raspbian", "Raspbian GNU/Linux"}, {"devuan", "Devuan GNU/Linux"},
+	};
+	AUTO(base_id) struct base_id *id = NULL;
+	const char *name;
+	int r;
+
+	if (base->name) {
+		*ret = strdup(base->name);
+		return *ret ? 0 : -ENOMEM;
+	}
+	r = base_id_parse(base->id, &id);
+	if (r < 0)
+		return r;
+	name = id->id;
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (strcmp(known[i].id, id->id) == 0)
+			name = known[i].name;
+	if (asprintf(ret, "%s %s", name, id->version) < 0)
+		return -ENOMEM;
+	if (name == id->id)
+		(*ret)[0] = (char)toupper((unsigned char)(*ret)[0]);
+	return 0;
+}
+
+static int write_index(struct laying *l, size_t i, struct trust_target_spec *ret, char **ret_path)
+{
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(INDEX_MAX_BYTES);
+	const struct foundation_base *base = &l->f->bases[i];
+	AUTO_FREE char *file = NULL, *name = NULL, *id = strdup(base->id), *folder = NULL;
+	int r;
+
+	if (!id || asprintf(&folder, REPOSITORY_TARGETS "/%s", base->id) < 0)
+		return -ENOMEM;
+	r = name_base(base, &name);
+	if (r == 0) {
+		const struct index index = {
+			.base = id, .name = name, .issued_utc_s = l->f->now_utc_s};
+
+		r = index_encode(&index, &bytes, l->reterr);
+	}
+	if (r == 0)
+		r = base_id_target(base->id, "index.json", ret_path);
+	if (r < 0)
+		return r;
+	*ret = (struct trust_target_spec){.path = *ret_path, .length = bytes.len};
+	r = digest_of(bytes.data, bytes.len, &ret->digest);
+	if (r == 0)
+		r = repository_target_file(*ret_path, &ret->digest, &file);
+	if (r == 0)
+		r = file_make_dirs(l->repository.fd, folder, 0755);
+	if (r == 0)
+		r = file_replace(l->repository.fd, file, bytes.data, bytes.len, 0644);
+	return r;
+}
+
+static int write_base(struct laying *l, size_t i)
+{
+	AUTO_FREE char *path = NULL;
+	AUTO_JSON json_t *signed_part = NULL;
+	struct trust_target_spec target;
+	struct trust_targets_spec spec = {
+		.version = VERSION_1,
+		.issued_utc_s = l->f->now_utc_s,
+		.expires_utc_s = l->f->now_utc_s + REPOSITORY_ROLE_EXPIRES_S,
+		.targets = &target,
+		.n_targets = 1,
+	};
+	int r;
+
+	r = write_index(l, i, &target, &path);
+	if (r == 0)
+		r = trust_targets_build(&spec, &signed_part, l->reterr);
+	return r < 0 ? r
+		     : write_signed(l, l->f->bases[i].id, VERSION_1, signed_part, &l->bases[i],
+			       &l->files[i + 1]);
+}
+
+static int write_online(struct laying *l)
+{
+	AUTO_JSON json_t *snapshot = NULL, *timestamp = NULL;
+	const struct trust_snapshot_spec spec = {
+		.version = VERSION_1,
+		.expires_utc_s = l->f->now_utc_s + REPOSITORY_SNAPSHOT_EXPIRES_S,
+		.files = l->files,
+		.n_files = l->f->n_bases + 1,
+	};
+	struct trust_timestamp_spec last = {
+		.version = VERSION_1,
+		.expires_utc_s = l->f->now_utc_s + REPOSITORY_TIMESTAMP_EXPIRES_S,
+	};
+	int r;
+
+	r = trust_snapshot_build(&spec, &snapshot, l->reterr);
+	if (r == 0)
+		r = write_signed(l, "snapshot", VERSION_1, snapshot, &l->snapshot, &last.snapshot);
+	if (r == 0)
+		r = trust_timestamp_build(&last, &timestamp, l->reterr);
+	return r < 0 ? r : write_signed(l, "timestamp", 0, timestamp, &l->timestamp, NULL);
+}
+
+static int write_repository(struct laying *l)
+{
+	int r;
+
+	r = file_make_dirs(l->repository.fd, REPOSITORY_METADATA, 0755);
+	if (r == 0)
+		r = file_make_dirs(l->repository.fd, REPOSITORY_TARGETS, 0755);
+	if (r == 0)
+		r = write_root(l);
+	for (size_t i = 0; r == 0 && i < l->f->n_bases; i++)
+		r = write_base(l, i);
+	if (r == 0)
+		r = write_targets(l);
+	return r < 0 ? r : write_online(l);
+}
+
+static int check(const struct foundation *f, struct error *reterr)
+{
+	if (f->n_bases == 0)
+		return error_set(reterr, -BSI_E_USAGE, "--base is missing");
+	if (f->threshold == 0 || f->n_keys < f->threshold || f->n_keys > KEYRING_KEYS_MAX)
+		return error_set(reterr, -BSI_E_USAGE,
+			"a threshold of %llu needs as many keys, at most %d",
+			(unsigned long long)f->threshold, KEYRING_KEYS_MAX);
+	for (size_t i = 0; i < f->n_bases; i++) {
+		if (base_id_check(f->bases[i].id) < 0)
+			return error_set(reterr, -BSI_E_USAGE,
+				"\"%s\" names no base: ID:VERSION:ARCH, such as debian:12:amd64",
+				f->bases[i].id);
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(f->bases[i].id, f->bases[k].id) == 0)
+				return error_set(reterr, -BSI_E_USAGE, "base %s is given twice",
+					f->bases[i].id);
+	}
+	return 0;
+}
+
+static int lay(struct laying *l)
+{
+	const struct foundation *f = l->f;
+	int r;
+
+	r = open_site(&l->repository, f->path, 0755, l->reterr);
+	if (r == 0)
+		r = open_site(&l->offline, f->keys_path, 0700, l->reterr);
+	if (r == 0)
+		r = open_site(&l->online, f->online_path, 0700, l->reterr);
+	if (r == 0)
+		r = create_keys(l);
+	if (r == 0)
+		r = write_repository(l);
+	if (r == 0)
+		r = finish_site(&l->offline, l->reterr);
+	if (r == 0)
+		r = finish_site(&l->online, l->reterr);
+	return r < 0 ? r : finish_site(&l->repository, l->reterr);
+}
+
+int foundation_lay(const struct foundation *f, struct error *reterr)
+{
+	struct laying l = {.f = f, .reterr = reterr};
+	struct site *const sites[] = {&l.repository, &l.offline, &l.online};
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sites); i++)
+		sites[i]->parent_fd = sites[i]->fd = -EBADF;
+	r = check(f, reterr);
+	if (r < 0)
+		return r;
+	l.bases = calloc(f->n_bases + 1, sizeof *l.bases);
+	l.files = calloc(f->n_bases + 1, sizeof *l.files);
+	r = l.bases && l.files ? lay(&l) : -ENOMEM;
+	for (size_t i = 0; i < ARRAY_SIZE(sites); i++)
+		close_site(sites[i]);
+	keyring_done(&l.root);
+	keyring_done(&l.targets);
+	keyring_done(&l.snapshot);
+	keyring_done(&l.timestamp);
+	for (size_t i = 0; l.bases && i < f->n_bases; i++)
+		keyring_done(&l.bases[i]);
+	free(l.bases);
+	free(l.files);
+	return r;
+}

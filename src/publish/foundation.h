@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/*
+ * A new repository: keys, the first metadata, an empty index for each base. It is made beside its
+ * place and renamed into it at the end.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+
+struct foundation_base {
+	const char *id;
+	const char *name; /* for people; NULL: made from the id */
+};
+
+struct foundation {
+	const char *path;         /* of the repository */
+	const char *keys_path;    /* offline keys: root, targets, one role for each base */
+	const char *online_path;  /* snapshot and timestamp, which a timer uses: plain */
+	const char *passphrase;   /* of the offline keys; NULL: plain */
+	const struct foundation_base *bases;
+	size_t n_bases;
+	uint64_t threshold; /* of each offline role */
+	size_t n_keys;      /* of each offline role, at least threshold */
+	int64_t now_utc_s;
+};
+
+/* -EEXIST with words where one of the three folders is there already. */
+int foundation_lay(const struct foundation *f, struct error *reterr) MUST_CHECK;
