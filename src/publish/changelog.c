@@ -67,8 +67,8 @@ static bool is_doubtful(const char *item, size_t len)
 {
 	static const char *const words[] = {
 		"regress", "revert", "not affected", "unaffected", "not vulnerable", "not apply",
-		"n't apply", "not applicable", "incomplete", "drop ", "remove patch", "ignored",
-		"no longer", "not fixed", "unfixed", "workaround", "partial",
+		"n't apply", "not applicable", "incomplete", "drop patch", "remove patch",
+		"not fixed", "unfixed", "workaround", "partially", "mitigat",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
