@@ -16,7 +16,7 @@
 #include "delta/literal.h"
 #include "delta/map.h"
 
-/* Where the bits went, by cause; counted while encoding. */
+/* Where the bits went, by cause. */
 enum body_cost {
 	BODY_COST_OPS,
 	BODY_COST_RUNS,      /* where copies differ */
@@ -57,7 +57,7 @@ struct body_file {
 
 int body_code(struct body *b, struct coder *c, const struct body_file *file) MUST_CHECK;
 
-/* Encoding only: what was counted since the body was made. */
+/* What was counted since the body was made. */
 const struct body_stats *body_stats(const struct body *b);
 void body_stats_between(const struct body_stats *before, const struct body_stats *after,
 			struct body_stats *ret);

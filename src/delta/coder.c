@@ -83,6 +83,7 @@ unsigned coder_bit_p(struct coder *c, uint32_t p1, unsigned bit)
 	}
 	while (c->range < CODER_RANGE_MIN) {
 		c->range <<= 8;
+		c->n_shifts++;
 		if (c->encoding)
 			coder_shift_out(c);
 		else
@@ -94,13 +95,9 @@ unsigned coder_bit_p(struct coder *c, uint32_t p1, unsigned bit)
 uint64_t coder_spent(const struct coder *c)
 {
 	unsigned log = 63 - (unsigned)__builtin_clzll(c->range | 1);
-	uint64_t whole, part;
+	uint64_t part = (c->range << (63 - log) << 1) >> 48;
 
-	if (!c->encoding)
-		return 0;
-	whole = 8 * (c->out->len - c->start + c->n_pending + 1) + CODER_TOP_BITS - log;
-	part = (c->range << (63 - log) << 1) >> 48;
-	return (whole << 16) - part;
+	return ((8 * c->n_shifts + CODER_TOP_BITS - log) << 16) - part;
 }
 
 /* Of all values in [low, low + range) take the one with most zero bytes at the end; those are not

@@ -25,7 +25,7 @@ struct delta_source {
 struct coder {
 	bool encoding;
 	int err; /* the first failure sticks; values read later are zeros */
-	uint64_t low, range;
+	uint64_t low, range, n_shifts;
 	/* encoding */
 	struct buffer *out;
 	size_t start;
@@ -45,7 +45,7 @@ void coder_init_decode(struct coder *c, const struct delta_source *source);
 /* Encoding: write what is left. Decoding: -BSI_E_FORMAT if the stream was short or has a tail. */
 int coder_finish(struct coder *c) MUST_CHECK;
 
-/* Encoding: what was written so far, in bits times 65536 (for statistics only). */
+/* What was coded so far, in bits times 65536; near enough for statistics. */
 uint64_t coder_spent(const struct coder *c);
 
 /* Code one bit; p1 is the probability of a 1 in 1/65536, 1..65535. */

@@ -52,6 +52,7 @@ struct decode {
 	size_t old_len;
 	struct delta_file old_of;
 	struct field_map *fields, *plain;
+	struct body_stats before;
 	uint64_t loaded, written;
 };
 
@@ -126,8 +127,8 @@ static int decode_open(const struct delta_source *source, uint64_t memory_max, s
 	if (r >= 0)
 		r = d->coder->err;
 	if (r < 0)
-		return error_set(reterr, r, "%s", reterr && reterr->code == r ?
-					 reterr->text : "the tables of the delta are damaged");
+		return reterr && reterr->code == r ?
+			       r : error_set(reterr, r, "the tables of the delta are damaged");
 	literal_free(take_ptr(d->text_model));
 	*ret = take_ptr(d);
 	return 0;
@@ -203,13 +204,26 @@ static int decode_derive(uint8_t *new, size_t new_len, const struct op *ops, siz
 	return 0;
 }
 
+static void decode_report(struct decode *d, uint32_t index, uint64_t spent, bool is_plain)
+{
+	struct delta_file_stats stats = {
+		.bytes = (coder_spent(d->coder) - spent) >> 19, .is_plain = is_plain};
+
+	if (!d->io->end)
+		return;
+	body_stats_between(&d->before, body_stats(d->body), &stats.body);
+	d->before = *body_stats(d->body);
+	d->io->end(d->io->ctx, index, &stats);
+}
+
 /* The operations and the content of one file, into new. */
 static int decode_content(struct decode *d, const struct delta_file *f, uint8_t *new,
-			  uint64_t ops_max)
+			  uint64_t ops_max, uint32_t index)
 {
 	AUTO_FREE struct op *ops = NULL;
 	struct field_map **fields;
 	struct file_mode mode = {0};
+	uint64_t spent = coder_spent(d->coder);
 	size_t n_ops = 0;
 	int r;
 
@@ -231,6 +245,8 @@ static int decode_content(struct decode *d, const struct delta_file *f, uint8_t 
 					 mode.train_shift};
 		r = body_code(d->body, d->coder, &file);
 	}
+	if (r >= 0)
+		decode_report(d, index, spent, mode.is_plain);
 	if (r >= 0)
 		r = decode_derive(new, (size_t)f->bytes, ops, n_ops);
 	return r;
@@ -263,7 +279,7 @@ static int decode_file(struct decode *d, uint32_t index, struct error *reterr)
 	new = malloc((size_t)f->bytes);
 	if (!new)
 		return -ENOMEM;
-	r = decode_content(d, f, new, spare / TABLE_OP_BYTES);
+	r = decode_content(d, f, new, spare / TABLE_OP_BYTES, index);
 	if (r < 0)
 		return error_set(reterr, r, "file %u of the delta is damaged: %s", index,
 				 error_text(r));

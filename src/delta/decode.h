@@ -5,11 +5,20 @@
  * Files are made one after another; base files are asked for one at a time. The caller joins the
  * contents to whatever they belong to: a file, a tree, an image (the meta bytes say how).
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
+#include "delta/body.h"
 #include "delta/coder.h"
 #include "delta/header.h"
+
+/* What one file cost. */
+struct delta_file_stats {
+	uint64_t bytes; /* of the delta */
+	bool is_plain;
+	struct body_stats body;
+};
 
 struct delta_io {
 	void *ctx;
@@ -25,6 +34,8 @@ struct delta_io {
 	/* Optional. File number index begins; its content follows by write(). */
 	int (*begin)(void *ctx, uint32_t index, const struct delta_file *file,
 		     struct error *reterr);
+	/* Optional. The file is made; what it cost, by cause. */
+	void (*end)(void *ctx, uint32_t index, const struct delta_file_stats *stats);
 	/* Contents, in order; offset counts over all files. */
 	int (*write)(void *ctx, uint64_t offset, const void *data, size_t len);
 };

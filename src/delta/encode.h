@@ -10,7 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "delta/body.h"
+#include "delta/decode.h"
 #include "delta/header.h"
 
 struct delta_input {
@@ -24,13 +24,6 @@ struct delta_input_file {
 	size_t len;
 	unsigned n_references;
 	uint32_t references[DELTA_FILE_REFERENCES_MAX];
-};
-
-/* What one file cost. */
-struct delta_file_stats {
-	uint64_t bytes; /* of the delta */
-	bool is_plain;
-	struct body_stats body;
 };
 
 struct delta_encode_options {

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* bsi-delta info: what a delta needs and makes; with the old files also where its bytes go. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "cmd/bsi-delta.h"
+
+static const char *const cost_names[BODY_COST_MAX] = {"operations", "places", "replaced", "fields",
+	"sent"};
+
+static const char *const field_names[FIELD_KIND_MAX] = {
+	[FIELD_BRANCH] = "branch", [FIELD_MEMORY0] = "memory0", [FIELD_MEMORY1] = "memory1",
+	[FIELD_MEMORY2] = "memory2", [FIELD_MEMORY4] = "memory4", [FIELD_ADDR64] = "addr64",
+	[FIELD_ADDR32] = "addr32", [FIELD_PCREL32] = "pcrel32", [FIELD_TABLE] = "table",
+	[FIELD_TABLE_START] = "table-start", [FIELD_SYMBOL32] = "symbol32",
+	[FIELD_OFFSET64] = "offset64", [FIELD_SPECIAL32] = "special32",
+	[FIELD_SPECIAL64] = "special64", [FIELD_MARK] = "mark"};
+
+struct info {
+	int delta_fd, old_fd;
+	const char *old;
+	bool is_tree;
+	json_t *files;
+};
+
+static int64_t info_read(void *ctx, void *into, size_t len)
+{
+	const struct info *i = ctx;
+	ssize_t n = read(i->delta_fd, into, len);
+
+	return n < 0 ? -errno : n;
+}
+
+static int info_load(void *ctx, uint32_t index, const struct delta_reference *reference,
+	uint8_t *into, struct error *reterr)
+{
+	const struct info *i = ctx;
+	const char *name = i->is_tree ? reference->path : i->old;
+	AUTO_CLOSE int fd = i->is_tree ? file_open_beneath(i->old_fd, name, O_RDONLY, 0) :
+					 open(name, O_RDONLY | O_CLOEXEC);
+	ssize_t n = 0;
+
+	(void)index;
+	if (fd < 0)
+		return error_set(reterr, i->is_tree ? fd : -errno, "\"%s\" cannot be read", name);
+	for (uint64_t at = 0; at < reference->bytes; at += (uint64_t)n) {
+		n = pread(fd, into + at, (size_t)(reference->bytes - at), (off_t)at);
+		if (n <= 0)
+			return error_set(reterr, -BSI_E_MISMATCH,
+				"\"%s\" is not the file this delta was made from", name);
+	}
+	return 0;
+}
+
+static int info_write(void *ctx, uint64_t offset, const void *data, size_t len)
+{
+	(void)ctx;
+	(void)offset;
+	(void)data;
+	(void)len;
+	return 0;
+}
+
+static void info_end(void *ctx, uint32_t index, const struct delta_file_stats *stats)
+{
+	struct info *i = ctx;
+	json_t *costs = json_object(), *fields = json_object();
+
+	for (unsigned c = 0; c < BODY_COST_MAX; c++)
+		(void)json_object_set_new(costs, cost_names[c],
+			json_integer((json_int_t)(stats->body.cost[c] >> 19)));
+	for (unsigned k = 1; k < FIELD_KIND_MAX; k++)
+		if (stats->body.fields[k])
+			(void)json_object_set_new(fields, field_names[k],
+				json_pack("{s:I, s:I}", "found", (json_int_t)stats->body.fields[k],
+					"missed", (json_int_t)stats->body.missed[k]));
+	(void)json_array_append_new(i->files,
+		json_pack("{s:i, s:I, s:s, s:o, s:o, s:I, s:I, s:I}", "file", (int)index, "bytes",
+			(json_int_t)stats->bytes, "mode", stats->is_plain ? "plain" : "references",
+			"spent", costs, "fields", fields, "n_operations",
+			(json_int_t)stats->body.n_ops, "n_replaced",
+			(json_int_t)stats->body.n_replaced, "n_sent",
+			(json_int_t)stats->body.n_sent));
+}
+
+static void info_print_file(const json_t *file)
+{
+	const char *key;
+	json_t *value;
+
+	printf("file %" JSON_INTEGER_FORMAT ": %" JSON_INTEGER_FORMAT " bytes, %s mode\n",
+		json_integer_value(json_object_get(file, "file")),
+		json_integer_value(json_object_get(file, "bytes")),
+		json_string_value(json_object_get(file, "mode")));
+	json_object_foreach(json_object_get(file, "spent"), key, value)
+		printf("  %-12s %10" JSON_INTEGER_FORMAT " bytes\n", key, json_integer_value(value));
+	json_object_foreach(json_object_get(file, "fields"), key, value)
+		printf("  field %-12s %8" JSON_INTEGER_FORMAT " found %8" JSON_INTEGER_FORMAT
+		       " predicted %8" JSON_INTEGER_FORMAT " missed\n",
+			key, json_integer_value(json_object_get(value, "found")),
+			json_integer_value(json_object_get(value, "found")) -
+				json_integer_value(json_object_get(value, "missed")),
+			json_integer_value(json_object_get(value, "missed")));
+}
+
+static void info_print_tables(const struct delta_tables *t)
+{
+	printf("format version %" PRIu64 "\n", t->header.version);
+	printf("memory         %" PRIu64 " KiB\n", t->header.memory_bytes >> 10);
+	printf("output         %" PRIu64 " bytes in %" PRIu64 " files\n", t->header.output_bytes,
+		t->header.n_files);
+	printf("base files     %" PRIu64 "\n", t->header.n_references);
+	for (uint64_t i = 0; i < t->header.n_references; i++) {
+		char hex[2 * DELTA_REFERENCE_CHECK_BYTES + 1];
+
+		for (unsigned j = 0; j < DELTA_REFERENCE_CHECK_BYTES; j++)
+			(void)snprintf(hex + 2 * j, 3, "%02x", t->references[i].check[j]);
+		printf("  %s %10" PRIu64 " %s\n", hex, t->references[i].bytes, t->references[i].path);
+	}
+}
+
+static json_t *info_json(const struct delta_tables *t)
+{
+	json_t *references = json_array();
+
+	for (uint64_t i = 0; i < t->header.n_references; i++)
+		(void)json_array_append_new(references,
+			json_pack("{s:s, s:I}", "path", t->references[i].path, "bytes",
+				(json_int_t)t->references[i].bytes));
+	return json_pack("{s:I, s:I, s:I, s:I, s:o}", "version", (json_int_t)t->header.version,
+		"memory_bytes", (json_int_t)t->header.memory_bytes, "output_bytes",
+		(json_int_t)t->header.output_bytes, "n_files", (json_int_t)t->header.n_files,
+		"references", references);
+}
+
+static int info_decode(struct info *i, const struct delta_tables *t, struct error *reterr)
+{
+	struct delta_source source = {i, info_read};
+	struct delta_io io = {.ctx = i, .load = info_load, .end = info_end, .write = info_write};
+
+	i->is_tree = t->meta_len != 0;
+	if (i->is_tree) {
+		i->old_fd = open(i->old, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (i->old_fd < 0)
+			return error_set(reterr, -errno, "\"%s\" cannot be read", i->old);
+	}
+	if (lseek(i->delta_fd, 0, SEEK_SET) < 0)
+		return -errno;
+	return delta_decode(&source, UINT64_MAX, &io, reterr);
+}
+
+static int info_show(struct verb_call *call, struct info *i, struct delta_tables *t,
+	struct error *reterr)
+{
+	json_t *document, *file;
+	size_t at;
+	int r = 0;
+
+	i->old = call_value(call, "old");
+	if (i->old)
+		r = info_decode(i, t, reterr);
+	if (r < 0)
+		return r;
+	if (call_has(call, "json")) {
+		document = info_json(t);
+		if (i->old)
+			(void)json_object_set(document, "files", i->files);
+		call_print_json(document);
+		json_decref(document);
+		return 0;
+	}
+	info_print_tables(t);
+	json_array_foreach(i->files, at, file)
+		info_print_file(file);
+	return 0;
+}
+
+int delta_verb_info(struct verb_call *call, struct error *reterr)
+{
+	struct info i = {.old_fd = -EBADF};
+	struct delta_source source = {&i, info_read};
+	struct delta_tables t = {0};
+	int r;
+
+	i.delta_fd = open(call_argument(call, 0), O_RDONLY | O_CLOEXEC);
+	if (i.delta_fd < 0)
+		return error_set(reterr, -errno, "\"%s\" cannot be read", call_argument(call, 0));
+	i.files = json_array();
+	r = delta_tables_decode(&source, &t, reterr);
+	if (r >= 0)
+		r = info_show(call, &i, &t, reterr);
+	delta_tables_done(&t);
+	json_decref(i.files);
+	auto_closep(&i.delta_fd);
+	auto_closep(&i.old_fd);
+	return r;
+}
