@@ -4,10 +4,16 @@
 # shellcheck source=tests/integration/tap.sh
 . "$BSI_TESTS/integration/tap.sh"
 
+# What the client says beside its results is a fault: a sanitizer speaks there.
+# shellcheck disable=SC2317  # run calls it
+client() {
+	timeout 30 "$program" "$@" 2>>"$tap_dir/client.errors"
+}
+
 PATH=$PATH:/usr/sbin:/sbin
-client=$BSI_BUILD/tests/integration/fetch-client
-for program in nginx openssl python3; do
-	command -v "$program" >/dev/null || skip_all "$program is not installed"
+program=$BSI_BUILD/tests/integration/fetch-client
+for needed in nginx openssl python3; do
+	command -v "$needed" >/dev/null || skip_all "$needed is not installed"
 done
 
 # Authorities: "ours" signs the good, the expired and the misnamed certificate.
@@ -92,36 +98,37 @@ http {
 	$(tls "${ports[4]}" early)
 }
 END
-	nginx -e "$tap_dir/error.log" -p "$tap_dir" -c "$tap_dir/nginx.conf" 2>/dev/null &
+	timeout 100 nginx -e "$tap_dir/error.log" -p "$tap_dir" -c "$tap_dir/nginx.conf" >/dev/null 2>&1 &
 	nginx_pid=$!
 	for ((i = 0; i < 50; i++)); do
-		kill -0 "$nginx_pid" 2>/dev/null || return 1
-		"$client" "http://127.0.0.1:${ports[0]}/metadata/timestamp.json" >/dev/null && return 0
+		kill -0 "$nginx_pid" 2>/dev/null || break
+		client "http://127.0.0.1:${ports[0]}/metadata/timestamp.json" >/dev/null && return 0
 		sleep 0.1
 	done
+	kill "$nginx_pid" 2>/dev/null
 	return 1
 }
-# shellcheck disable=SC2016
-at_exit '[[ -z ${nginx_pid-} ]] || kill "$nginx_pid" 2>/dev/null'
+# shellcheck disable=SC2016  # the pid of the last try
+at_exit 'kill "$nginx_pid" 2>/dev/null'
 start_nginx || start_nginx || start_nginx || skip_all "nginx does not start: $(<"$tap_dir/error.log")"
 plain=http://127.0.0.1:${ports[0]}
 out=$tap_dir/out
 
 diag "in the clear"
-run "$client" --out "$out" --max 9999999 --exact "$size" "$plain/targets/payload.zst"
+run client --out "$out" --max 9999999 --exact "$size" "$plain/targets/payload.zst"
 like "$run_out" "^code=ok bytes=$size .*status=200" "a payload"
 pass "a payload: the same bytes" cmp "$folder/targets/payload.zst" "$out"
 head -c 2097152 "$folder/targets/payload.zst" >"$out"
-run "$client" --out "$out" --max 9999999 --exact "$size" --offset 2097152 "$plain/targets/payload.zst"
+run client --out "$out" --max 9999999 --exact "$size" --offset 2097152 "$plain/targets/payload.zst"
 like "$run_out" "^code=ok bytes=$size restarted=0 status=206 " "a payload, resumed"
 pass "a payload, resumed: the same bytes" cmp "$folder/targets/payload.zst" "$out"
 head -c 9437184 /dev/zero >"$out"
-run "$client" --out "$out" --max 9999999 --offset 9437184 "$plain/targets/payload.zst"
+run client --out "$out" --max 9999999 --offset 9437184 "$plain/targets/payload.zst"
 like "$run_out" "^code=ok bytes=$size restarted=1 status=200 requests=2 connects=1" "nginx's 416: from the start"
 pass "nginx's 416: the same bytes" cmp "$folder/targets/payload.zst" "$out"
-run "$client" --buffer --out "$out" "$plain/metadata/timestamp.json"
+run client --buffer --out "$out" "$plain/metadata/timestamp.json"
 rm -f "$out"
-run "$client" --buffer --out "$out" "$plain/metadata/2.root.json" "$plain/metadata/timestamp.json"
+run client --buffer --out "$out" "$plain/metadata/2.root.json" "$plain/metadata/timestamp.json"
 like "$run_out" $'^code=missing .*status=404 requests=1 connects=1 .*\ncode=ok .*status=200 requests=1 connects=0 ' \
 	"a check without news: two requests on one connection"
 bytes=$(($(grep -o -E ' (sent|received)=[0-9]+' <<<"$run_out" | sed 's/.*=//' | paste -sd+)))
@@ -131,15 +138,15 @@ pass "a check without news: the same bytes" cmp "$folder/metadata/timestamp.json
 
 diag "TLS"
 tls=https://localhost:${ports[1]}
-run "$client" --ca "$pki/ours.pem" --out "$out" --max 9999999 "$tls/targets/payload.zst"
+run client --ca "$pki/ours.pem" --out "$out" --max 9999999 "$tls/targets/payload.zst"
 like "$run_out" "^code=ok bytes=$size " "a payload over TLS"
 pass "a payload over TLS: the same bytes" cmp "$folder/targets/payload.zst" "$out"
 sent=$(sed -n 's/.* sent=\([0-9]*\) .*/\1/p' <<<"$run_out")
 wire=$(sed -n 's/.*wire_received=\([0-9]*\).*/\1/p' <<<"$run_out")
 pass "what TLS adds is counted" test "$wire" -gt "$((size + sent))"
-run "$client" --ca "$pki/ours.pem" "$tls/metadata/2.root.json" "$tls/metadata/timestamp.json"
+run client --ca "$pki/ours.pem" "$tls/metadata/2.root.json" "$tls/metadata/timestamp.json"
 like "$run_out" $'^code=missing .* connects=1 .*\ncode=ok .* connects=0 ' "two requests on one TLS connection"
-run "$client" --ca "$pki/ours.pem" "$tls/metadata/once.json" "$tls/metadata/once.json"
+run client --ca "$pki/ours.pem" "$tls/metadata/once.json" "$tls/metadata/once.json"
 like "$run_out" $'^code=ok .* connects=1 .*\ncode=ok .* connects=1 ' "two TLS connections"
 is "$(grep -c 'reused=r' "$tap_dir/access.log")" 0 "no TLS session is resumed"
 is "$(tail -n 1 "$tap_dir/access.log" | grep -o 'agent=.*')" "agent=- accept=-" "no name, no preferences"
@@ -147,7 +154,7 @@ is "$(tail -n 1 "$tap_dir/access.log" | grep -o 'agent=.*')" "agent=- accept=-" 
 refused() {
 	local name=$1 regex=$2
 	shift 2
-	run "$client" "$@"
+	run client "$@"
 	like "$run_out" "^code=transfer bytes=0 .*status=0 .*no trusted connection: .*$regex" "$name"
 }
 here=metadata/timestamp.json
@@ -168,6 +175,7 @@ refused "a file of authorities that is not there" "nothing.pem" --ca "$tap_dir/n
 
 kill "$nginx_pid"
 wait "$nginx_pid" 2>/dev/null
-run "$client" "$plain/$here"
+run client "$plain/$here"
 like "$run_out" '^code=transfer .*no connection: Connection refused' "a server that is gone"
+is "$(<"$tap_dir/client.errors")" "" "the client is silent on stderr"
 finish
