@@ -3,8 +3,8 @@
 # Two devices of the same base in the same state send the same bytes, whatever they went through
 # before, and nothing that a server planted comes back to it.
 # shellcheck disable=SC2154
-. "$BSI_TESTS/integration/tap.sh"
-. "$BSI_TESTS/integration/device.sh"
+. "$BSI_TESTS/integration/tap.sh" || exit 99
+. "$BSI_TESTS/integration/device.sh" || exit 99
 device_in_lab "$0"
 
 device_package hello 1.0-1 usr/lib/hello/hello.txt=one

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # An improvement that breaks what every program needs can still be looked at and taken off.
 # shellcheck disable=SC2154
-. "$BSI_TESTS/integration/tap.sh"
-. "$BSI_TESTS/integration/device.sh"
+. "$BSI_TESTS/integration/tap.sh" || exit 99
+. "$BSI_TESTS/integration/device.sh" || exit 99
 device_in_lab "$0"
 
 # `broken NAME LIBRARY PROBE`: publish a truncated LIBRARY, install it, see PROBE fail, repair.

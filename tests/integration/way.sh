@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The whole way on a device, with the real update that the package archive offers, or a made pair.
 # shellcheck disable=SC2154
-. "$BSI_TESTS/integration/tap.sh"
-. "$BSI_TESTS/integration/device.sh"
+. "$BSI_TESTS/integration/tap.sh" || exit 99
+. "$BSI_TESTS/integration/device.sh" || exit 99
 device_in_lab "$0"
 
 cache=$BSI_BUILD/packages
@@ -25,7 +25,8 @@ pass "the older version is the base" lab_base "$cache"/old/*.deb
 lab_listing /usr >"$tap_dir/base-before"
 old_digest=$(sha256sum "$library")
 old_version=$(version)
-pass "the publisher makes a repository" device_repository
+device_repository
+is "$(bsi-publish list "$repo" --json | jq -r ".bases[0].base")" "$base" "the publisher makes a repository"
 run publish add --from "$cache/old" --to "$cache/new" --cve-named
 is "$run_status" 0 "two versions of the packages become (a)" || diag "$run_err"
 pass "the repository verifies" bsi-publish verify "$repo"
