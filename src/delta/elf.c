@@ -168,10 +168,12 @@ bool elf_parse(struct elf *e, const uint8_t *data, size_t len)
 	for (unsigned i = 0; i < e->n_section_headers; i++) {
 		const uint8_t *p = data + e->sections_offset + i * SECTION_HEADER_BYTES;
 		struct elf_section *s = &e->sections[i];
+		const char *name = elf_name(data, len, names, elf_u32(p));
 		uint64_t flags = elf_u64(p + 8);
 
-		s->kind = elf_kind_of(elf_u32(p + 4), flags,
-				      elf_name(data, len, names, elf_u32(p)));
+		s->kind = elf_kind_of(elf_u32(p + 4), flags, name);
+		s->is_plt = s->kind == ELF_SECTION_CODE && strcmp(name, ".plt") == 0;
+		s->is_plt_rela = s->kind == ELF_SECTION_RELA && strcmp(name, ".rela.plt") == 0;
 		s->allocated = flags & SHF_ALLOC;
 		s->writable = flags & SHF_WRITE;
 		s->addr = elf_u64(p + 16);
@@ -245,6 +247,14 @@ bool elf_has_addr(const struct elf *e, uint64_t addr)
 		    addr - e->segments[i].addr <= e->segments[i].memory_bytes)
 			return true;
 	return false;
+}
+
+const struct elf_section *elf_find_plt_rela(const struct elf *e)
+{
+	for (unsigned i = 0; i < e->n_sections; i++)
+		if (e->sections[i].is_plt_rela)
+			return &e->sections[i];
+	return NULL;
 }
 
 const struct elf_section *elf_find(const struct elf *e, enum elf_section_kind kind)

@@ -49,6 +49,8 @@ struct elf_section {
 	uint64_t offset, addr, bytes, entry_bytes;
 	uint32_t link;
 	bool allocated, writable;
+	bool is_plt; /* .plt: its push instructions hold indices into the relocations of .rela.plt */
+	bool is_plt_rela;
 };
 
 struct elf {
@@ -75,6 +77,7 @@ bool elf_addr_of(const struct elf *e, uint64_t offset, uint64_t *ret_addr);
 /* Is the address in memory at all (file or zeros behind it)? */
 bool elf_has_addr(const struct elf *e, uint64_t addr);
 const struct elf_section *elf_find(const struct elf *e, enum elf_section_kind kind);
+const struct elf_section *elf_find_plt_rela(const struct elf *e);
 
 static inline uint16_t elf_u16(const uint8_t *p)
 {

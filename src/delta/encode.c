@@ -16,6 +16,7 @@
 
 #define OUTPUT_BYTES_MAX SIZE_MAX
 #define TRAIN_SHIFT 4U
+#define PLAIN_TRY_PART 16U
 
 /* A file as it will be coded. */
 struct plan {
@@ -184,6 +185,9 @@ static int encode_plan(struct encode *e, const struct delta_input_file *f, struc
 	for (unsigned plain = 0; plain < 2; plain++) {
 		struct plan plan = {0};
 
+		/* nothing that knows less comes near a result as small as this */
+		if (plain && least < f->len / PLAIN_TRY_PART)
+			break;
 		if (!plain && !(elf_parse(&elf, e->old, e->old_len) &&
 				elf_parse(&elf, f->data, f->len)))
 			continue;

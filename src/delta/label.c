@@ -9,6 +9,7 @@
 
 #define CONTENT_BYTES 24U
 #define SYMBOL_BYTES 24U
+#define RELA_BYTES 24U
 
 static uint64_t label_mix(uint64_t h, uint64_t v)
 {
@@ -118,20 +119,82 @@ static void label_all(const struct field_map *m, uint8_t *into,
 	}
 }
 
+/* A place that a relocation by name fills is known by the name. */
+struct slot {
+	uint64_t addr, label;
+};
+
 struct label_content {
 	const struct field_map *m;
-	const uint8_t *masked;
+	const uint8_t *image;
+	const struct slot *slots; /* by address */
+	size_t n_slots;
 };
+
+static int slot_by_addr(const void *a, const void *b)
+{
+	const struct slot *x = a, *y = b;
+
+	if (x->addr != y->addr)
+		return x->addr < y->addr ? -1 : 1;
+	return x->label < y->label ? -1 : x->label > y->label;
+}
+
+static int label_collect_slots(const struct field_map *m, struct slot **ret, size_t *ret_n)
+{
+	struct slot *slots;
+	size_t room = 0, n = 0;
+
+	for (unsigned i = 0; i < m->elf.n_sections; i++)
+		if (m->elf.sections[i].kind == ELF_SECTION_RELA)
+			room += (size_t)(m->elf.sections[i].bytes / RELA_BYTES);
+	slots = calloc(room + 1, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	for (unsigned i = 0; i < m->elf.n_sections; i++) {
+		const struct elf_section *s = &m->elf.sections[i];
+
+		if (s->kind != ELF_SECTION_RELA)
+			continue;
+		for (size_t at = (size_t)s->offset; at + RELA_BYTES <= s->offset + s->bytes;
+		     at += RELA_BYTES)
+			if (field_at(m, at + 12) == FIELD_SYMBOL32)
+				slots[n++] = (struct slot){elf_u64(m->data + at),
+							   label_other(m, at + 12, FIELD_SYMBOL32)};
+	}
+	qsort(slots, n, sizeof(*slots), slot_by_addr);
+	*ret = slots;
+	*ret_n = n;
+	return 0;
+}
+
+static uint64_t label_slot(const struct label_content *c, uint64_t addr)
+{
+	size_t low = 0, high = c->n_slots;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (c->slots[middle].addr < addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < c->n_slots && c->slots[low].addr == addr ? c->slots[low].label : 0;
+}
 
 static uint64_t label_content(void *ctx, uint64_t target)
 {
 	const struct label_content *c = ctx;
-	uint64_t at, h = 1;
+	uint64_t at, h = label_slot(c, target);
 
+	if (h)
+		return h;
+	h = 1;
 	if (!elf_offset_of(&c->m->elf, target, &at))
 		return elf_has_addr(&c->m->elf, target) ? 2 : target;
 	for (size_t i = 0; i < CONTENT_BYTES && at + i < c->m->len; i++)
-		h = label_mix(h, c->masked[at + i]);
+		h = label_mix(h, c->image[at + i]);
 	return h;
 }
 
@@ -142,14 +205,23 @@ static uint64_t label_zero(void *ctx, uint64_t target)
 	return 0;
 }
 
+/* Twice: what stands at the target counts with what that refers to in turn. */
 int label_by_content(const struct field_map *m, uint8_t *into)
 {
-	AUTO_FREE uint8_t *masked = malloc(m->len + 1);
-	struct label_content ctx = {m, masked};
+	AUTO_FREE uint8_t *image = malloc(m->len + 1);
+	AUTO_FREE struct slot *slots = NULL;
+	struct label_content ctx = {.m = m, .image = into};
+	int r;
 
-	if (!masked)
+	if (!image)
 		return -ENOMEM;
-	label_all(m, masked, label_zero, NULL);
+	r = label_collect_slots(m, &slots, &ctx.n_slots);
+	if (r < 0)
+		return r;
+	ctx.slots = slots;
+	label_all(m, into, label_zero, NULL);
+	label_all(m, image, label_content, &ctx);
+	ctx.image = image;
 	label_all(m, into, label_content, &ctx);
 	return 0;
 }

@@ -164,6 +164,19 @@ static uint64_t predict_extent_addr(const struct predict *p, uint64_t addr, uint
 	return move_end_addr(p->moves, addr + bytes) - move_addr(p->moves, addr);
 }
 
+/* The index that a stub of .plt pushes. */
+static uint64_t predict_relocation(const struct predict *p, uint64_t v)
+{
+	const struct elf_section *s = elf_find_plt_rela(&p->old->elf);
+	uint64_t first, moved;
+
+	if (!s || v >= s->bytes / RELA_BYTES)
+		return v;
+	first = move_offset(p->moves, s->offset);
+	moved = move_offset(p->moves, s->offset + v * RELA_BYTES);
+	return moved < first ? v : (moved - first) / RELA_BYTES;
+}
+
 static uint64_t predict_special32(struct predict *p, size_t old_at, size_t new_at)
 {
 	const struct elf_section *s = predict_section(p, old_at);
@@ -173,6 +186,8 @@ static uint64_t predict_special32(struct predict *p, size_t old_at, size_t new_a
 		return v;
 	if (s->kind == ELF_SECTION_DYNSYM)
 		return predict_string(p, v);
+	if (s->is_plt)
+		return predict_relocation(p, v);
 	if (s->kind != ELF_SECTION_EH_FRAME)
 		return v;
 	if (old_at + 8 <= p->old->len && field_at(p->old, old_at + 4) == FIELD_PCREL32 &&

@@ -80,6 +80,8 @@ static void scan_x86(struct field_map *m, const struct elf_section *s)
 			at = mark;
 			continue;
 		}
+		if (s->is_plt && m->data[at] == 0x68 && in.length == 5)
+			field_mark(m, at + 1, FIELD_SPECIAL32);
 		if (in.field) {
 			size_t field = at + in.field;
 			uint64_t target = scan_target(m, field, in.tail, base);
