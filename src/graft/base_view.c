@@ -26,7 +26,8 @@ static int uncover_once(size_t *ret_n_uncovered)
 	for (size_t i = table->n_rows; i-- > 0;) {
 		const struct mount_row *row = &table->rows[i];
 
-		if (!mount_row_component(row, &component_len) || mount_table_over(table, row))
+		if (!mount_row_component(row, &component_len) || !mount_row_is_in_place(row) ||
+			mount_table_over(table, row))
 			continue;
 		if (umount2(row->point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
 			n_uncovered++;

@@ -179,7 +179,7 @@ static int look_for_bare(struct look *look, const struct mount_table *table,
 	return 0;
 }
 
-static int look_at_member(struct look *look, pid_t pid)
+static int look_at_member(struct look *look, pid_t pid, bool is_host)
 {
 	AUTO(mount_table) struct mount_table *table = NULL;
 	AUTO_CLOSE int process_fd = -EBADF;
@@ -201,7 +201,7 @@ static int look_at_member(struct look *look, pid_t pid)
 	member.in_mounts = true;
 	r = look_for_old(look, table, &member, &n_current);
 	/* Most namespaces follow the host; then there is no need to walk to each file. */
-	if (r == 0 && n_current < look->n_places)
+	if (r == 0 && !is_host && n_current < look->n_places)
 		r = look_for_bare(look, table, &member);
 	return r;
 }
@@ -217,9 +217,13 @@ static int look_at_all(struct look *look)
 	if (fstat(look->host->mount_ns_fd, &host_ns) < 0 ||
 		stat("/proc/self/ns/mnt", &own_ns) < 0)
 		return -errno;
-	for (size_t i = 0; r == 0 && i < crowd->n_members; i++)
-		if (crowd->members[i].ns != host_ns.st_ino && crowd->members[i].ns != own_ns.st_ino)
-			r = look_at_member(look, crowd->members[i].pid);
+	for (size_t i = 0; r == 0 && i < crowd->n_members; i++) {
+		bool is_host = crowd->members[i].ns == host_ns.st_ino;
+
+		/* Our own base view is bare by design. */
+		if (is_host || crowd->members[i].ns != own_ns.st_ino)
+			r = look_at_member(look, crowd->members[i].pid, is_host);
+	}
 	return r;
 }
 

@@ -46,6 +46,8 @@ static int make_superblock(const char *source, int *ret_fs_fd, char *message, si
 	if (fs_fd < 0)
 		return fs_fd;
 	r = mount_api_config(fs_fd, MOUNT_API_SET_STRING, "source", source);
+	if (r == 0) /* or a read-only device is opened for writing */
+		r = mount_api_config(fs_fd, MOUNT_API_SET_FLAG, "ro", NULL);
 	if (r == 0)
 		r = mount_api_config(fs_fd, MOUNT_API_CREATE, NULL, NULL);
 	if (r < 0) {

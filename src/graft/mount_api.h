@@ -11,6 +11,7 @@
 #include "base/compiler.h"
 
 enum mount_api_fsconfig {
+	MOUNT_API_SET_FLAG = 0,
 	MOUNT_API_SET_STRING = 1,
 	MOUNT_API_CREATE = 6,
 };

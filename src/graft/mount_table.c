@@ -205,7 +205,7 @@ const char *mount_row_component(const struct mount_row *row, size_t *ret_compone
 	const char *name = row->source + prefix_len;
 	size_t len;
 
-	if (strcmp(row->type, "erofs") != 0 ||
+	if (strcmp(row->type, "erofs") != 0 || row->root[0] != '/' ||
 		strncmp(row->source, MOUNT_SOURCE_PREFIX, prefix_len) != 0)
 		return NULL;
 	len = strlen(name);
@@ -219,6 +219,13 @@ const char *mount_row_component(const struct mount_row *row, size_t *ret_compone
 			return NULL;
 	*ret_component_len = len;
 	return name;
+}
+
+bool mount_row_is_in_place(const struct mount_row *row)
+{
+	size_t root_len = strlen(row->root), point_len = strlen(row->point);
+
+	return point_len >= root_len && strcmp(row->point + point_len - root_len, row->root) == 0;
 }
 
 const struct mount_row *mount_table_over(const struct mount_table *table,

@@ -46,6 +46,10 @@ DEFINE_FREEP(mount_table)
  * and the image's digest (64 hex digits) follows after one '-'. NULL otherwise. */
 const char *mount_row_component(const struct mount_row *row, size_t *ret_component_len);
 
+/* Whether a row of ours lies over the file of the same path, below whatever root; else somebody
+ * bound a patched file to another place. */
+bool mount_row_is_in_place(const struct mount_row *row);
+
 /* The row that lies directly on row's root, or NULL: what hides row. */
 const struct mount_row *mount_table_over(const struct mount_table *table,
 	const struct mount_row *row);

@@ -66,7 +66,9 @@ int graft_state_of(const struct mount_table *table, const char *root, struct gra
 		size_t component_len;
 		int r;
 
-		component = path ? mount_row_component(row, &component_len) : NULL;
+		/* Elsewhere than in its own place it is somebody's bind mount of a patched file. */
+		component = path && strcmp(row->root + 1, path) == 0 ?
+			mount_row_component(row, &component_len) : NULL;
 		if (!component)
 			continue;
 		/* Counted first, so that what a failure leaves half filled is freed. */

@@ -32,7 +32,8 @@ struct graft_state {
 };
 
 /*
- * Read the host's mount table. Mounts of ours outside of host->root are not listed.
+ * Read the host's mount table. Mounts of ours outside of host->root are not listed, nor are binds
+ * that somebody made of a patched file to another place.
  * The caller owns *ret. Returns 0 or -errno.
  */
 int graft_state_read(const struct graft_host *host, struct graft_state **ret, struct error *reterr)
