@@ -60,7 +60,7 @@ lab_pair_made() {
 		printf 'int lab_version(void);\nint lab_version(void) { return %d; }\n' $number |
 			cc -shared -fPIC -O1 -Wl,-soname,liblab.so.1 -o "$tree/usr/lib/lab/liblab.so.1" -x c - || return 1
 		printf '#include <stdio.h>\n#include <unistd.h>\nint lab_version(void);\nint main(int c, char **v) { (void)v; printf("%%d\\n", lab_version()); fflush(stdout); if (c > 1) pause(); }\n' |
-			cc -O1 -o "$tree/usr/bin/lab" -x c - "$tree/usr/lib/lab/liblab.so.1" -Wl,-rpath,/usr/lib/lab || return 1
+			cc -O1 -o "$tree/usr/bin/lab" -x c - -x none "$tree/usr/lib/lab/liblab.so.1" -Wl,-rpath,/usr/lib/lab || return 1
 		printf 'liblab1 (1.0-%d) stable; urgency=high\n\n  * Fix an overflow (CVE-2026-0001).\n\n -- Lab <lab@localhost>  Tue, 24 Nov 2026 10:00:00 +0000\n' $number |
 			gzip -9n >"$tree/usr/share/doc/liblab1/changelog.Debian.gz"
 		printf 'Package: liblab1\nVersion: 1.0-%d\nArchitecture: %s\nMaintainer: Lab <lab@localhost>\nDescription: a small library for a demonstration\n' \

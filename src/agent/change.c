@@ -5,6 +5,7 @@
  * cannot be changed, `current` goes back to where it was.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/attach.h"
@@ -266,19 +267,34 @@ static int refresh_or_offline(struct repository *repository, struct error *reter
 	return r;
 }
 
+/* An improvement that does not fit is no failure of a timer's run: it is held, and the status says why. */
+static void hold_misfit(struct agent *a, struct repository *repository, struct decision *decision,
+	const struct error *why)
+{
+	decision->action = DECISION_HOLD;
+	decision->id = "mismatch";
+	(void)snprintf(decision->reason, sizeof decision->reason, "%s", why->text);
+	status_keep_decision(a, decision, repository_expires_utc_s(repository));
+}
+
 static int obey(struct agent *a, struct repository *repository, bool is_fresh,
-	const struct decision *decision, struct graft_report *graft, const char **ret_action,
+	struct decision *decision, struct graft_report *graft, const char **ret_action,
 	struct error *reterr)
 {
+	struct error misfit;
 	int r;
 
 	switch (decision->action) {
 	case DECISION_INSTALL:
 		if (!is_fresh)
 			break;
-		r = take_entry(a, repository, decision->entry, graft, reterr);
+		r = take_entry(a, repository, decision->entry, graft, &misfit);
+		if (r == -BSI_E_MISMATCH) {
+			hold_misfit(a, repository, decision, &misfit);
+			break;
+		}
 		*ret_action = "installed";
-		return r;
+		return r < 0 ? error_set(reterr, r, "%s", misfit.text) : r;
 	case DECISION_REMOVE:
 		r = switch_to(a, 0, NULL, graft, reterr);
 		*ret_action = "withdrawn";

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/error.h"
 #include "improvement/index.h"
 
 enum decision_action {
@@ -32,7 +33,7 @@ struct decision {
 	int code;                           /* -BSI_E_* for DECISION_REFUSE, else 0 */
 	const struct index_entry *entry;    /* of facts.index; set for INSTALL and HOLD */
 	const char *id;                     /* stable word: "up-to-date", "withdrawn" ... */
-	char reason[512];                   /* for a person */
+	char reason[ERROR_TEXT_MAX];      /* for a person */
 };
 
 struct decision policy_decide(const struct decision_facts *facts);

@@ -240,15 +240,37 @@ static int index_md5sums(struct reading *r)
 	return 0;
 }
 
-static int confirm_md5(struct reading *r, const char *path)
+static struct md5_line *find_line(const struct reading *r, const char *path)
 {
 	const struct md5_line key = {.path = path};
+
+	return bsearch(&key, r->lines, r->n_lines, sizeof key, compare_lines);
+}
+
+/* A hard link has no content of its own: it must be listed with the content of its target. */
+static int confirm_link(struct reading *r, const char *path, const char *target)
+{
+	const struct md5_line *wanted = find_line(r, target);
+	struct md5_line *line = find_line(r, path);
+
+	if (!line)
+		return 0;
+	line->seen = true;
+	if (wanted && memcmp(line->md5, wanted->md5, MD5_BYTES) != 0)
+		return error_set(r->reterr, -BSI_E_DIGEST,
+			"%s: %s is a hard link to %s, and the package's md5sums give them other content",
+			r->name, path, target);
+	return 0;
+}
+
+static int confirm_md5(struct reading *r, const char *path)
+{
 	uint8_t md5[EVP_MAX_MD_SIZE];
 	struct md5_line *line;
 
 	if (EVP_DigestFinal_ex(r->md5, md5, NULL) != 1)
 		return -EIO;
-	line = bsearch(&key, r->lines, r->n_lines, sizeof key, compare_lines);
+	line = find_line(r, path);
 	if (!line)
 		return 0;
 	line->seen = true;
@@ -331,6 +353,9 @@ static int read_entry(struct reading *r, archive_handle *a, const char *member,
 			return result;
 		entry.hardlink_to = hardlink;
 		entry.mode &= 07777;
+		result = confirm_link(r, path, hardlink);
+		if (result < 0)
+			return result;
 	} else if (S_ISLNK(entry.mode)) {
 		entry.symlink_target = archive_entry_symlink(e);
 		if (!entry.symlink_target)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One session of room fetch under the control of a script: each address in turn, results as text. */
+/* One session of room fetch under the control of a script: each address in turn, results as text.
+ */
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -95,7 +96,7 @@ static int on_progress(void *ctx, uint64_t done, uint64_t total)
 }
 
 static int get(struct fetch_session *s, struct arguments *a, const char *url,
-	       struct fetch_result *ret, struct error *reterr)
+	struct fetch_result *ret, struct error *reterr)
 {
 	AUTO_DONE(buffer) struct buffer bytes = buffer_of(a->request.max_bytes);
 	AUTO_CLOSE int fd = open(a->out, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -122,9 +123,9 @@ static int get_and_tell(struct fetch_session *s, struct arguments *a, const char
 	printf("code=%s bytes=%" PRIu64 " restarted=%d status=%ld requests=%u connects=%u "
 	       "sent=%" PRIu64 " received=%" PRIu64 " wire_sent=%" PRIu64 " wire_received=%" PRIu64
 	       "\n",
-	       id, result.bytes, result.restarted, result.http_status, result.n_requests,
-	       result.n_connects, result.sent_bytes, result.received_bytes, result.wire_sent_bytes,
-	       result.wire_received_bytes);
+		id, result.bytes, result.restarted, result.http_status, result.n_requests,
+		result.n_connects, result.sent_bytes, result.received_bytes, result.wire_sent_bytes,
+		result.wire_received_bytes);
 	if (r < 0)
 		printf("text=%s\n", e.text);
 	return r;
@@ -144,8 +145,8 @@ int main(int argc, char **argv)
 	a.request.progress_ctx = &a;
 	while ((code = getopt_long(argc, argv, "", options, NULL)) >= 0)
 		set_option(&a, code, optarg);
-	if (fetch_session_new(&a.limits, &s, &e) < 0 ||
-	    fetch_session_use_ca(s, a.ca, &e) < 0 || fetch_session_use_proxy(s, a.proxy, &e) < 0) {
+	if (fetch_session_new(&a.limits, &s, &e) < 0 || fetch_session_use_ca(s, a.ca, &e) < 0 ||
+		fetch_session_use_proxy(s, a.proxy, &e) < 0) {
 		printf("code=session\ntext=%s\n", e.text);
 		return EXIT_FAILURE;
 	}

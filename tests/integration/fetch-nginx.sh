@@ -110,7 +110,10 @@ END
 }
 # shellcheck disable=SC2016  # the pid of the last try
 at_exit 'kill "$nginx_pid" 2>/dev/null'
-start_nginx || start_nginx || start_nginx || skip_all "nginx does not start: $(<"$tap_dir/error.log")"
+if ! start_nginx && ! start_nginx && ! start_nginx; then
+	not_ok "nginx starts" "$(<"$tap_dir/error.log")"
+	finish
+fi
 plain=http://127.0.0.1:${ports[0]}
 out=$tap_dir/out
 

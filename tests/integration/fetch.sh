@@ -24,7 +24,10 @@ for ((i = 0; i < 100; i++)); do
 	[[ -e $server/port ]] && break
 	sleep 0.1
 done
-[[ -e $server/port ]] || skip_all "the test server does not start: $(<"$server/errors")"
+if [[ ! -e $server/port ]]; then
+	not_ok "the test server starts" "$(<"$server/errors")"
+	finish
+fi
 port=$(<"$server/port")
 url=http://127.0.0.1:$port
 out=$tap_dir/out
