@@ -202,7 +202,9 @@ void publish_show_manifest(const struct manifest *m)
 		printf("  %s: %zu files, %zu base sets, image %s, payload %s, %s\n", c->name,
 			c->n_files, c->n_sets, image, payload, activation_text(c->activation));
 		for (size_t k = 0; k < c->n_cves; k++)
-			printf("    fixes %s\n", c->cves[k]);
+			printf("%s%s", k == 0 ? "    fixes " : ", ", c->cves[k]);
+		if (c->n_cves > 0)
+			printf("\n");
 	}
 }
 

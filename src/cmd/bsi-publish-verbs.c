@@ -175,6 +175,18 @@ static void session_done(struct session *s)
 }
 #define AUTO_SESSION __attribute__((cleanup(session_done)))
 
+/* Devices take the newest time of issue as a floor for their clocks: it must never go back. */
+static int check_clock(const struct session *s, struct error *reterr)
+{
+	int64_t last = s->issue.base->metadata->issued_utc_s;
+
+	if (s->issue.now_utc_s >= last)
+		return 0;
+	return error_set(reterr, -BSI_E_USAGE,
+		"it is %s here, before the last issue for %s at %s: is the clock right?",
+		utc_format(s->issue.now_utc_s).text, s->issue.base->name, utc_format(last).text);
+}
+
 static int session_open(struct verb_call *call, struct session *s, struct error *reterr)
 {
 	const char *path = call_argument(call, 0), *base = call_value(call, "base");
@@ -187,6 +199,8 @@ static int session_open(struct verb_call *call, struct session *s, struct error 
 		r = repository_base(s->repository, base, &s->issue.base, reterr);
 	if (r == 0)
 		r = publish_now(call, &s->issue.now_utc_s, reterr);
+	if (r == 0)
+		r = check_clock(s, reterr);
 	if (r == 0)
 		r = publish_load_offline(call, path, base, &s->secret, &s->base_keys, reterr);
 	if (r == 0)

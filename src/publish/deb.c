@@ -280,6 +280,15 @@ static int confirm_md5(struct reading *r, const char *path)
 	return 0;
 }
 
+/* A tar may carry an attribute under two headers of its own kind: it counts once. */
+static struct deb_xattr *find_xattr(struct deb_entry *entry, const char *name)
+{
+	for (size_t i = 0; i < entry->n_xattrs; i++)
+		if (strcmp(entry->xattrs[i].name, name) == 0)
+			return &entry->xattrs[i];
+	return NULL;
+}
+
 static int read_xattrs(struct reading *r, struct archive_entry *e, struct deb_entry *entry)
 {
 	const char *name;
@@ -288,12 +297,15 @@ static int read_xattrs(struct reading *r, struct archive_entry *e, struct deb_en
 
 	(void)archive_entry_xattr_reset(e);
 	while (archive_entry_xattr_next(e, &name, &value, &len) == ARCHIVE_OK && name) {
-		if (entry->n_xattrs == DEB_XATTRS_MAX || len > DEB_XATTR_VALUE_MAX_BYTES)
+		struct deb_xattr *known = find_xattr(entry, name);
+
+		if ((!known && entry->n_xattrs == DEB_XATTRS_MAX) || len > DEB_XATTR_VALUE_MAX_BYTES)
 			return error_set(r->reterr, -BSI_E_LIMIT,
 				"%s: %s has too many or too large extended attributes", r->name,
 				entry->path);
-		entry->xattrs[entry->n_xattrs++] =
-			(struct deb_xattr){.name = name, .value = value, .value_bytes = len};
+		if (!known)
+			known = &entry->xattrs[entry->n_xattrs++];
+		*known = (struct deb_xattr){.name = name, .value = value, .value_bytes = len};
 	}
 	return 0;
 }

@@ -252,9 +252,9 @@ static int plan_packages(struct planning *pl)
 			r = add_package(pl, c, i);
 		if (r == 0 && pl->n_documents[i] > 0)
 			r = note(pl->plan, PLAN_LEFT_OUT, component, to->packages[i].name,
-				"%zu changed files of documentation, man pages and locales "
+				"%zu changed %s of documentation, man pages and locales "
 				"(--include-docs takes them in)",
-				pl->n_documents[i]);
+				pl->n_documents[i], pl->n_documents[i] == 1 ? "file" : "files");
 		if (r < 0)
 			return r;
 	}
