@@ -20,7 +20,7 @@ static void check(const struct answer *a, const struct question *q)
 		return;
 	total = answer_total(a, kind);
 	if ((kind == ANSWER_BODY && (q->offset == 0 || a->first != q->offset)) ||
-	    total > q->max_bytes || (total && q->exact_bytes && total != q->exact_bytes))
+		total > q->max_bytes || (total && q->exact_bytes && total != q->exact_bytes))
 		abort();
 	if (kind == ANSWER_REDIRECT && memchr(a->location, '\0', sizeof a->location) == NULL)
 		abort();

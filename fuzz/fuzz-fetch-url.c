@@ -33,7 +33,7 @@ static void check_redirect(const char *url, const char *location)
 	enum fetch_url_scheme before, after;
 
 	if (fetch_url_check_request(url, &before, NULL) < 0 ||
-	    fetch_url_redirect(url, location, &to, NULL) < 0)
+		fetch_url_redirect(url, location, &to, NULL) < 0)
 		return;
 	if (fetch_url_check_request(to, &after, NULL) < 0 || before != after)
 		abort();

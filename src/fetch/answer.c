@@ -24,8 +24,8 @@ static struct span trim(struct span s)
 {
 	while (s.len && (is_blank(s.at[0]) || s.at[0] == '\r' || s.at[0] == '\n'))
 		s.at++, s.len--;
-	while (s.len && (is_blank(s.at[s.len - 1]) || s.at[s.len - 1] == '\r' ||
-			 s.at[s.len - 1] == '\n'))
+	while (s.len &&
+		(is_blank(s.at[s.len - 1]) || s.at[s.len - 1] == '\r' || s.at[s.len - 1] == '\n'))
 		s.len--;
 	return s;
 }
@@ -59,7 +59,7 @@ static bool take_number(struct span *s, uint64_t *ret)
 
 	for (; n < s->len && s->at[n] >= '0' && s->at[n] <= '9'; n++)
 		if (!checked_mul(value, 10, &value) ||
-		    !checked_add(value, (uint64_t)(s->at[n] - '0'), &value))
+			!checked_add(value, (uint64_t)(s->at[n] - '0'), &value))
 			return false;
 	if (n == 0)
 		return false;
@@ -111,7 +111,7 @@ static int read_range(struct answer *a, struct span value, struct error *reterr)
 	} else {
 		a->has_range = true;
 		if (!take_number(&value, &a->first) || !take_char(&value, '-') ||
-		    !take_number(&value, &a->last))
+			!take_number(&value, &a->last))
 			return lie(reterr, "sent a Content-Range that cannot be read");
 	}
 	if (!take_char(&value, '/'))
@@ -122,7 +122,7 @@ static int read_range(struct answer *a, struct span value, struct error *reterr)
 		a->has_total = true;
 	}
 	if (value.len || a->last < a->first || a->last == UINT64_MAX ||
-	    (a->has_range && a->has_total && a->last >= a->total))
+		(a->has_range && a->has_total && a->last >= a->total))
 		return lie(reterr, "sent a Content-Range that makes no sense");
 	return 0;
 }
@@ -136,7 +136,8 @@ static int read_field(struct answer *a, struct span name, struct span value, str
 	if (span_is(name, "transfer-encoding")) {
 		/* libcurl would undo others without being asked, and a body could then grow. */
 		if (!span_is(value, "chunked") || a->chunked)
-			return lie(reterr, "sent a compressed body nobody asked for (Transfer-Encoding)");
+			return lie(reterr,
+				"sent a compressed body nobody asked for (Transfer-Encoding)");
 		a->chunked = true;
 	} else if (span_is(name, "content-encoding") && !span_is(value, "identity") && value.len) {
 		(void)span_copy(value, a->encoding, sizeof a->encoding);
@@ -161,9 +162,9 @@ static int read_status(struct answer *a, struct span line, struct error *reterr)
 	line.at += strlen("HTTP/");
 	line.len -= strlen("HTTP/");
 	if (!take_number(&line, &version) || version != 1 || !take_char(&line, '.') ||
-	    !take_number(&line, &version) || version > 9 || !take_char(&line, ' ') ||
-	    !take_number(&line, &status) || status < 100 || status > 599 ||
-	    (line.len && line.at[0] != ' '))
+		!take_number(&line, &version) || version > 9 || !take_char(&line, ' ') ||
+		!take_number(&line, &status) || status < 100 || status > 599 ||
+		(line.len && line.at[0] != ' '))
 		return lie(reterr, "does not speak HTTP/1");
 	*a = (struct answer){.status = (long)status, .header_bytes = kept};
 	return 0;
@@ -220,26 +221,25 @@ uint64_t answer_total(const struct answer *a, enum answer_kind kind)
 
 /* The sizes that a body claims, against those allowed and expected. */
 static int judge_size(const struct answer *a, const struct question *q, enum answer_kind kind,
-		      struct error *reterr)
+	struct error *reterr)
 {
 	uint64_t total = answer_total(a, kind);
 	bool known = kind == ANSWER_BODY || (a->has_length && !a->chunked);
 
 	if (a->has_length && a->chunked)
 		return error_set(reterr, -BSI_E_TRANSFER,
-				 "%s: the server gave two lengths for one body (Content-Length and chunks)",
-				 q->url_shown);
+			"%s: the server gave two lengths for one body (Content-Length and chunks)",
+			q->url_shown);
 	if (!known)
 		return 0;
 	if (q->exact_bytes && total != q->exact_bytes)
 		return error_set(reterr, -BSI_E_TRANSFER,
-				 "%s: the server has %" PRIu64 " bytes, %" PRIu64 " were expected%s",
-				 q->url_shown, total, q->exact_bytes, html_hint(a));
+			"%s: the server has %" PRIu64 " bytes, %" PRIu64 " were expected%s",
+			q->url_shown, total, q->exact_bytes, html_hint(a));
 	if (total > q->max_bytes)
 		return error_set(reterr, -BSI_E_LIMIT,
-				 "%s: the server has %" PRIu64 " bytes, at most %" PRIu64
-				 " are allowed%s",
-				 q->url_shown, total, q->max_bytes, html_hint(a));
+			"%s: the server has %" PRIu64 " bytes, at most %" PRIu64 " are allowed%s",
+			q->url_shown, total, q->max_bytes, html_hint(a));
 	return 0;
 }
 
@@ -247,46 +247,46 @@ static int judge_part(const struct answer *a, const struct question *q, struct e
 {
 	if (q->offset == 0)
 		return error_set(reterr, -BSI_E_TRANSFER,
-				 "%s: the server sent a part (206) where the whole was asked for",
-				 q->url_shown);
+			"%s: the server sent a part (206) where the whole was asked for",
+			q->url_shown);
 	if (!a->has_range)
 		return error_set(reterr, -BSI_E_TRANSFER,
-				 "%s: the server sent a part (206) without saying which", q->url_shown);
+			"%s: the server sent a part (206) without saying which", q->url_shown);
 	if (a->first != q->offset)
 		return error_set(reterr, -BSI_E_TRANSFER,
-				 "%s: the server sent bytes from %" PRIu64 " on, from %" PRIu64
-				 " on were asked for",
-				 q->url_shown, a->first, q->offset);
+			"%s: the server sent bytes from %" PRIu64 " on, from %" PRIu64
+			" on were asked for",
+			q->url_shown, a->first, q->offset);
 	if (a->has_total && a->total != a->last + 1)
 		return error_set(reterr, -BSI_E_TRANSFER,
-				 "%s: the server sent bytes up to %" PRIu64 " of %" PRIu64
-				 ", all were asked for",
-				 q->url_shown, a->last + 1, a->total);
+			"%s: the server sent bytes up to %" PRIu64 " of %" PRIu64
+			", all were asked for",
+			q->url_shown, a->last + 1, a->total);
 	if (a->has_length && a->length != a->last - a->first + 1)
 		return error_set(reterr, -BSI_E_TRANSFER,
-				 "%s: the server's Content-Length and Content-Range do not agree",
-				 q->url_shown);
+			"%s: the server's Content-Length and Content-Range do not agree",
+			q->url_shown);
 	return judge_size(a, q, ANSWER_BODY, reterr);
 }
 
 static int judge_body(const struct answer *a, const struct question *q, enum answer_kind kind,
-		      struct error *reterr)
+	struct error *reterr)
 {
 	if (a->encoding[0])
 		return error_set(reterr, -BSI_E_TRANSFER,
-				 "%s: the server sent a compressed body nobody asked for "
-				 "(Content-Encoding: %s); switch that off for this folder",
-				 q->url_shown, a->encoding);
+			"%s: the server sent a compressed body nobody asked for "
+			"(Content-Encoding: %s); switch that off for this folder",
+			q->url_shown, a->encoding);
 	if (q->refuse_html && is_html(a))
 		return error_set(reterr, -BSI_E_TRANSFER,
-				 "%s: the server sent a web page (%s) where signed metadata was due; "
-				 "is this network behind a login page, or the address not the repository's?",
-				 q->url_shown, a->content_type);
+			"%s: the server sent a web page (%s) where signed metadata was due; "
+			"is this network behind a login page, or the address not the repository's?",
+			q->url_shown, a->content_type);
 	return kind == ANSWER_BODY ? judge_part(a, q, reterr) : judge_size(a, q, kind, reterr);
 }
 
 int answer_judge(const struct answer *a, const struct question *q, enum answer_kind *ret,
-		 struct error *reterr)
+	struct error *reterr)
 {
 	enum answer_kind kind = ANSWER_STATUS;
 	int r = 0;
@@ -355,16 +355,16 @@ int answer_failure(const struct answer *a, const struct question *q, struct erro
 	case 0:
 	case 100 ... 199:
 		return error_set(reterr, -BSI_E_TRANSFER, "%s: the server gave no final answer",
-				 q->url_shown);
+			q->url_shown);
 	case 403:
-		return error_set(reterr, -BSI_E_MISSING, "%s: the server does not give it out (403)",
-				 q->url_shown);
+		return error_set(reterr, -BSI_E_MISSING,
+			"%s: the server does not give it out (403)", q->url_shown);
 	case 404:
 	case 410:
-		return error_set(reterr, -BSI_E_MISSING, "%s: not on the server (%ld)", q->url_shown,
-				 a->status);
+		return error_set(reterr, -BSI_E_MISSING, "%s: not on the server (%ld)",
+			q->url_shown, a->status);
 	default:
-		return error_set(reterr, -BSI_E_TRANSFER, "%s: the server answered %ld%s", q->url_shown,
-				 a->status, status_words(a->status));
+		return error_set(reterr, -BSI_E_TRANSFER, "%s: the server answered %ld%s",
+			q->url_shown, a->status, status_words(a->status));
 	}
 }

@@ -45,8 +45,8 @@ enum answer_kind {
  * the count of header bytes. -BSI_E_TRANSFER for what no honest server sends, with words that
  * lack the address.
  */
-int answer_read_line(struct answer *a, const char *line, size_t len, struct error *reterr)
-	MUST_CHECK;
+int answer_read_line(
+	struct answer *a, const char *line, size_t len, struct error *reterr) MUST_CHECK;
 
 /* Whether this line ends a header. */
 bool answer_is_end(const char *line, size_t len);
@@ -56,7 +56,7 @@ bool answer_is_end(const char *line, size_t len);
  * -BSI_E_LIMIT with the whole message if the answer is not one to this question.
  */
 int answer_judge(const struct answer *a, const struct question *q, enum answer_kind *ret,
-		 struct error *reterr) MUST_CHECK;
+	struct error *reterr) MUST_CHECK;
 
 /* The message and code for ANSWER_MISSING and ANSWER_STATUS. */
 int answer_failure(const struct answer *a, const struct question *q, struct error *reterr);

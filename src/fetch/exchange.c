@@ -29,7 +29,7 @@ static int begin_body(struct exchange *x)
 	x->position = 0;
 	if (x->request->offset && ftruncate(x->request->out_fd, 0) < 0)
 		return error_set(x->reterr, -errno, "%s: cannot be written here: %s", q->url_shown,
-				 error_text(-errno));
+			error_text(-errno));
 	return 0;
 }
 
@@ -47,8 +47,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *ctx)
 		if (x->answer.header_bytes <= FETCH_HEADER_MAX_BYTES)
 			return len;
 		x->verdict = error_set(x->reterr, -BSI_E_TRANSFER,
-				       "%s: the server sends header fields without end",
-				       x->question.url_shown);
+			"%s: the server sends header fields without end", x->question.url_shown);
 		return 0;
 	}
 	r = answer_read_line(&x->answer, line, len, &words);
@@ -69,16 +68,16 @@ static int take_body(struct exchange *x, const char *data, size_t len)
 
 	if (end > q->max_bytes)
 		return error_set(x->reterr, -BSI_E_LIMIT,
-				 "%s: the server sends more than the %" PRIu64 " bytes that are allowed",
-				 q->url_shown, q->max_bytes);
+			"%s: the server sends more than the %" PRIu64 " bytes that are allowed",
+			q->url_shown, q->max_bytes);
 	if (q->exact_bytes && end > q->exact_bytes)
 		return error_set(x->reterr, -BSI_E_TRANSFER,
-				 "%s: the server sends more than the %" PRIu64 " bytes that were expected",
-				 q->url_shown, q->exact_bytes);
+			"%s: the server sends more than the %" PRIu64 " bytes that were expected",
+			q->url_shown, q->exact_bytes);
 	r = file_pwrite_all(x->request->out_fd, data, len, x->position);
 	if (r < 0)
 		return error_set(x->reterr, r, "%s: cannot be written here: %s", q->url_shown,
-				 error_text(r));
+			error_text(r));
 	x->position = end;
 	return 0;
 }
@@ -100,8 +99,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 	return x->dropped_bytes > DROPPED_MAX_BYTES ? 0 : len;
 }
 
-static int on_progress(void *ctx, curl_off_t total, curl_off_t done, curl_off_t up_total,
-		       curl_off_t up_done)
+static int on_progress(
+	void *ctx, curl_off_t total, curl_off_t done, curl_off_t up_total, curl_off_t up_done)
 {
 	struct exchange *x = ctx;
 	const struct fetch_request *request = x->request;
@@ -118,8 +117,8 @@ static int on_progress(void *ctx, curl_off_t total, curl_off_t done, curl_off_t 
 		whole = answer_total(&x->answer, x->kind);
 	r = request->progress(request->progress_ctx, x->position, whole);
 	if (r)
-		x->verdict = error_set(x->reterr, r < 0 ? r : -ECANCELED, "%s: cancelled",
-				       x->question.url_shown);
+		x->verdict = error_set(
+			x->reterr, r < 0 ? r : -ECANCELED, "%s: cancelled", x->question.url_shown);
 	return r;
 }
 
@@ -131,14 +130,13 @@ static int timeout_failure(const struct exchange *x, CURL *easy)
 	(void)curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &connected_us);
 	if (connected_us == 0)
 		return error_set(x->reterr, -BSI_E_TRANSFER,
-				 "%s: no connection in the time allowed; is the network up?", url);
+			"%s: no connection in the time allowed; is the network up?", url);
 	if (strstr(x->words, "too slow"))
 		return error_set(x->reterr, -BSI_E_TRANSFER,
-				 "%s: the server stalled after %" PRIu64 " bytes; try again later", url,
-				 x->position);
+			"%s: the server stalled after %" PRIu64 " bytes; try again later", url,
+			x->position);
 	return error_set(x->reterr, -BSI_E_TRANSFER,
-			 "%s: not complete in the time allowed (%" PRIu64 " bytes came)", url,
-			 x->position);
+		"%s: not complete in the time allowed (%" PRIu64 " bytes came)", url, x->position);
 }
 
 static int tls_failure(const struct exchange *x)
@@ -148,7 +146,7 @@ static int tls_failure(const struct exchange *x)
 	if (strstr(x->words, "not yet valid") || strstr(x->words, "expired"))
 		hint = "; if the server's certificate is good, this device's clock is wrong";
 	return error_set(x->reterr, -BSI_E_TRANSFER, "%s: no trusted connection: %s%s",
-			 x->question.url_shown, x->words, hint);
+		x->question.url_shown, x->words, hint);
 }
 
 /* Words for what libcurl reports; everything here is a fault of network or server. */
@@ -162,18 +160,18 @@ static int curl_failure(const struct exchange *x, CURL *easy, CURLcode code)
 		return timeout_failure(x, easy);
 	case CURLE_COULDNT_RESOLVE_HOST:
 		return error_set(x->reterr, -BSI_E_TRANSFER,
-				 "%s: the server's name is not known; is the network up, the name right?",
-				 url);
+			"%s: the server's name is not known; is the network up, the name right?",
+			url);
 	case CURLE_COULDNT_CONNECT:
 		(void)curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_errno);
 		return error_set(x->reterr, -BSI_E_TRANSFER, "%s: no connection: %s", url,
-				 os_errno ? error_text(-(int)os_errno) : x->words);
+			os_errno ? error_text(-(int)os_errno) : x->words);
 	case CURLE_PARTIAL_FILE:
 	case CURLE_RECV_ERROR:
 	case CURLE_GOT_NOTHING:
 		return error_set(x->reterr, -BSI_E_TRANSFER,
-				 "%s: the connection ended early, after %" PRIu64 " bytes%s%s", url,
-				 x->position, x->words[0] ? ": " : "", x->words);
+			"%s: the connection ended early, after %" PRIu64 " bytes%s%s", url,
+			x->position, x->words[0] ? ": " : "", x->words);
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CONNECT_ERROR:
 	case CURLE_SSL_CACERT_BADFILE:
@@ -181,7 +179,7 @@ static int curl_failure(const struct exchange *x, CURL *easy, CURLcode code)
 		return tls_failure(x);
 	default:
 		return error_set(x->reterr, -BSI_E_TRANSFER, "%s: %s", url,
-				 x->words[0] ? x->words : curl_easy_strerror(code));
+			x->words[0] ? x->words : curl_easy_strerror(code));
 	}
 }
 
@@ -192,8 +190,8 @@ static int check_complete(const struct exchange *x)
 
 	if ((due || (x->answer.has_length && !x->answer.chunked)) && x->position != due)
 		return error_set(x->reterr, -BSI_E_TRANSFER,
-				 "%s: the server sent %" PRIu64 " bytes, %" PRIu64 " were expected",
-				 q->url_shown, x->position, due);
+			"%s: the server sent %" PRIu64 " bytes, %" PRIu64 " were expected",
+			q->url_shown, x->position, due);
 	return 0;
 }
 

@@ -4,5 +4,5 @@
 #include "fetch/session.h"
 
 /* As fetch_get(), for a file address; ret->bytes is the offset at first. */
-int local_get(const struct fetch_request *request, struct fetch_result *ret, struct error *reterr)
-	MUST_CHECK;
+int local_get(const struct fetch_request *request, struct fetch_result *ret,
+	struct error *reterr) MUST_CHECK;

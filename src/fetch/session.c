@@ -103,12 +103,13 @@ static int set_up(struct fetch_session *s, struct error *reterr)
 	SET(CURLOPT_CLOSESOCKETDATA, s);
 #undef SET
 	if (!ok)
-		return error_set(reterr, -BSI_E_UNSUPPORTED, "this libcurl cannot do what is needed");
+		return error_set(
+			reterr, -BSI_E_UNSUPPORTED, "this libcurl cannot do what is needed");
 	return 0;
 }
 
-int fetch_session_new(const struct fetch_limits *limits, struct fetch_session **ret,
-		      struct error *reterr)
+int fetch_session_new(
+	const struct fetch_limits *limits, struct fetch_session **ret, struct error *reterr)
 {
 	AUTO(fetch_session) struct fetch_session *s = NULL;
 	int r;
@@ -116,7 +117,7 @@ int fetch_session_new(const struct fetch_limits *limits, struct fetch_session **
 	if (!limits)
 		limits = &fetch_limits_default;
 	if (limits->connect_timeout_s <= 0 || limits->low_speed_bytes <= 0 ||
-	    limits->low_speed_s <= 0 || limits->total_timeout_s <= 0)
+		limits->low_speed_s <= 0 || limits->total_timeout_s <= 0)
 		return error_set(reterr, -EINVAL, "a limit on transfers is not above 0");
 	s = calloc(1, sizeof *s);
 	if (!s)
@@ -152,7 +153,7 @@ int fetch_session_use_proxy(struct fetch_session *s, const char *url, struct err
 {
 	if (url && strncmp(url, "http://", strlen("http://")) != 0)
 		return error_set(reterr, -BSI_E_USAGE, "%s: a proxy is written http://HOST:PORT",
-				 fetch_url_shown(url).text);
+			fetch_url_shown(url).text);
 	if (curl_easy_setopt(s->easy, CURLOPT_PROXY, url ? url : "") != CURLE_OK)
 		return error_set(reterr, -ENOMEM, "the proxy cannot be set");
 	return 0;
@@ -166,7 +167,7 @@ static int use_system_ca(struct fetch_session *s)
 	CURLcode c = CURLE_OUT_OF_MEMORY;
 
 	if (fresh && curl_easy_getinfo(fresh, CURLINFO_CAINFO, &file) == CURLE_OK &&
-	    curl_easy_getinfo(fresh, CURLINFO_CAPATH, &dir) == CURLE_OK) {
+		curl_easy_getinfo(fresh, CURLINFO_CAPATH, &dir) == CURLE_OK) {
 		c = curl_easy_setopt(s->easy, CURLOPT_CAINFO, file);
 		if (c == CURLE_OK)
 			c = curl_easy_setopt(s->easy, CURLOPT_CAPATH, dir);
@@ -180,7 +181,7 @@ int fetch_session_use_ca(struct fetch_session *s, const char *file, struct error
 	if (!file)
 		return use_system_ca(s);
 	if (curl_easy_setopt(s->easy, CURLOPT_CAINFO, file) != CURLE_OK ||
-	    curl_easy_setopt(s->easy, CURLOPT_CAPATH, NULL) != CURLE_OK)
+		curl_easy_setopt(s->easy, CURLOPT_CAPATH, NULL) != CURLE_OK)
 		return error_set(reterr, -ENOMEM, "the file of authorities cannot be set");
 	return 0;
 }
@@ -195,7 +196,7 @@ static int64_t now_s(void)
 
 /* What one question cost. */
 static void count(struct fetch_session *s, const struct exchange *x, const struct wire *before,
-		  struct fetch_result *ret)
+	struct fetch_result *ret)
 {
 	long sent = 0, connects = 0;
 
@@ -213,8 +214,8 @@ static void count(struct fetch_session *s, const struct exchange *x, const struc
 	ret->restarted = x->kind == ANSWER_WHOLE && x->request->offset;
 }
 
-static int ask(struct fetch_session *s, struct exchange *x, int64_t deadline_s,
-	       struct fetch_result *ret)
+static int ask(
+	struct fetch_session *s, struct exchange *x, int64_t deadline_s, struct fetch_result *ret)
 {
 	struct wire before = s->wire;
 	int64_t left_s = deadline_s - now_s();
@@ -222,14 +223,14 @@ static int ask(struct fetch_session *s, struct exchange *x, int64_t deadline_s,
 
 	if (left_s <= 0)
 		return error_set(x->reterr, -BSI_E_TRANSFER, "%s: not complete in the time allowed",
-				 x->question.url_shown);
+			x->question.url_shown);
 	r = exchange_run(x, s->easy, (long)left_s);
 	count(s, x, &before, ret);
 	/* libcurl refuses to hold one line that is longer than 100 KiB in these words. */
 	if (r == -ENOMEM && !x->header_complete &&
-	    s->wire.received_bytes - before.received_bytes > FETCH_HEADER_MAX_BYTES)
-		return error_set(x->reterr, -BSI_E_TRANSFER, "%s: the server sends a header field without end",
-				 x->question.url_shown);
+		s->wire.received_bytes - before.received_bytes > FETCH_HEADER_MAX_BYTES)
+		return error_set(x->reterr, -BSI_E_TRANSFER,
+			"%s: the server sends a header field without end", x->question.url_shown);
 	return r;
 }
 
@@ -239,15 +240,15 @@ static int cut(const struct fetch_request *request, uint64_t len, struct error *
 	struct stat st;
 
 	if (fstat(request->out_fd, &st) < 0 ||
-	    (st.st_size > (off_t)len && ftruncate(request->out_fd, (off_t)len) < 0))
+		(st.st_size > (off_t)len && ftruncate(request->out_fd, (off_t)len) < 0))
 		return error_set(reterr, -errno, "%s: cannot be written here: %s",
-				 fetch_url_shown(request->url).text, error_text(-errno));
+			fetch_url_shown(request->url).text, error_text(-errno));
 	return 0;
 }
 
 /* Ask, follow, ask again: until there is a body or a failure. */
 static int get_http(struct fetch_session *s, const struct fetch_request *request, long timeout_s,
-		    struct fetch_result *ret, struct error *reterr)
+	struct fetch_result *ret, struct error *reterr)
 {
 	int64_t deadline_s = now_s() + timeout_s;
 	AUTO_FREE char *url = strdup(request->url);
@@ -261,7 +262,7 @@ static int get_http(struct fetch_session *s, const struct fetch_request *request
 			.request = request,
 			.url = url,
 			.question = {shown.text, offset, request->max_bytes, request->exact_bytes,
-				     request->flags & FETCH_REFUSE_HTML},
+				request->flags & FETCH_REFUSE_HTML},
 			.position = request->offset,
 			.reterr = reterr,
 		};
@@ -280,9 +281,9 @@ static int get_http(struct fetch_session *s, const struct fetch_request *request
 			return answer_failure(&x.answer, &x.question, reterr);
 		if (++n_redirects > FETCH_REDIRECTS_MAX)
 			return error_set(reterr, -BSI_E_TRANSFER,
-					 "%s: more than %d redirects, the last one to %s",
-					 fetch_url_shown(request->url).text, FETCH_REDIRECTS_MAX,
-					 fetch_url_shown(x.answer.location).text);
+				"%s: more than %d redirects, the last one to %s",
+				fetch_url_shown(request->url).text, FETCH_REDIRECTS_MAX,
+				fetch_url_shown(x.answer.location).text);
 		r = fetch_url_redirect(url, x.answer.location, &next, reterr);
 		if (r < 0)
 			return r;
@@ -294,16 +295,16 @@ static int get_http(struct fetch_session *s, const struct fetch_request *request
 static int check_request(const struct fetch_request *request, struct error *reterr)
 {
 	if (request->max_bytes == 0 || request->max_bytes > INT64_MAX ||
-	    request->exact_bytes > request->max_bytes || request->offset % FETCH_RANGE_BYTES ||
-	    request->offset > request->max_bytes ||
-	    (request->exact_bytes && request->offset > request->exact_bytes))
+		request->exact_bytes > request->max_bytes || request->offset % FETCH_RANGE_BYTES ||
+		request->offset > request->max_bytes ||
+		(request->exact_bytes && request->offset > request->exact_bytes))
 		return error_set(reterr, -EINVAL, "%s: sizes that make no sense were asked for",
-				 fetch_url_shown(request->url).text);
+			fetch_url_shown(request->url).text);
 	return 0;
 }
 
 static int get_any(struct fetch_session *s, const struct fetch_request *request, long timeout_s,
-		   struct fetch_result *ret, struct error *reterr)
+	struct fetch_result *ret, struct error *reterr)
 {
 	enum fetch_url_scheme scheme;
 	int r;
@@ -325,7 +326,7 @@ static int get_any(struct fetch_session *s, const struct fetch_request *request,
 
 /* Every failure has words, those that are only a lack of memory too. */
 static int get(struct fetch_session *s, const struct fetch_request *request, long timeout_s,
-	       struct fetch_result *ret, struct error *reterr)
+	struct fetch_result *ret, struct error *reterr)
 {
 	struct fetch_result result = {.bytes = request->offset};
 	struct error words = {};
@@ -336,27 +337,27 @@ static int get(struct fetch_session *s, const struct fetch_request *request, lon
 	if (r < 0 && words.code == r)
 		return error_set(reterr, r, "%s", words.text);
 	return r < 0 ? error_set(reterr, r, "%s: %s", fetch_url_shown(request->url).text,
-				 error_text(r)) :
-		       0;
+			       error_text(r))
+		     : 0;
 }
 
 int fetch_get(struct fetch_session *s, const struct fetch_request *request,
-	      struct fetch_result *ret, struct error *reterr)
+	struct fetch_result *ret, struct error *reterr)
 {
 	return get(s, request, s->limits.total_timeout_s, ret, reterr);
 }
 
 int fetch_get_buffer(struct fetch_session *s, const char *url, size_t max_bytes, struct buffer *out,
-		     struct fetch_result *ret, struct error *reterr)
+	struct fetch_result *ret, struct error *reterr)
 {
 	AUTO_CLOSE int fd = memfd_create("bsi-fetch", MFD_CLOEXEC);
-	long timeout_s = s->limits.total_timeout_s < BUFFER_TIMEOUT_S ? s->limits.total_timeout_s :
-									  BUFFER_TIMEOUT_S;
+	long timeout_s = s->limits.total_timeout_s < BUFFER_TIMEOUT_S ? s->limits.total_timeout_s
+								      : BUFFER_TIMEOUT_S;
 	int r;
 
 	if (fd < 0)
-		return error_set(reterr, -errno, "%s: no memory file: %s", fetch_url_shown(url).text,
-				 error_text(-errno));
+		return error_set(reterr, -errno, "%s: no memory file: %s",
+			fetch_url_shown(url).text, error_text(-errno));
 	r = get(s,
 		&(struct fetch_request){
 			.url = url,
@@ -369,6 +370,6 @@ int fetch_get_buffer(struct fetch_session *s, const char *url, size_t max_bytes,
 		return r;
 	r = file_read_fd(fd, max_bytes, out);
 	return r < 0 ? error_set(reterr, r, "%s: cannot be kept: %s", fetch_url_shown(url).text,
-				 error_text(r)) :
-		       0;
+			       error_text(r))
+		     : 0;
 }

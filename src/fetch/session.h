@@ -42,18 +42,20 @@ struct fetch_session;
 
 /* limits: NULL for the default; each must be above 0. */
 int fetch_session_new(const struct fetch_limits *limits, struct fetch_session **ret,
-		      struct error *reterr) MUST_CHECK;
+	struct error *reterr) MUST_CHECK;
 void fetch_session_free(struct fetch_session *s);
 DEFINE_FREEP(fetch_session)
 
 /* http://[USER:PASSWORD@]HOST[:PORT]; NULL for none, which is how a session starts. */
-int fetch_session_use_proxy(struct fetch_session *s, const char *url, struct error *reterr)
-	MUST_CHECK;
+int fetch_session_use_proxy(
+	struct fetch_session *s, const char *url, struct error *reterr) MUST_CHECK;
 
 /* A PEM file with the only authorities to trust; NULL for the system's, as a session starts. */
-int fetch_session_use_ca(struct fetch_session *s, const char *file, struct error *reterr) MUST_CHECK;
+int fetch_session_use_ca(
+	struct fetch_session *s, const char *file, struct error *reterr) MUST_CHECK;
 
-/* done and total count bytes of the whole file; total is 0 if not known. Not 0 ends the transfer. */
+/* done and total count bytes of the whole file; total is 0 if not known. Not 0 ends the transfer.
+ */
 typedef int fetch_progress(void *ctx, uint64_t done, uint64_t total);
 
 enum fetch_flags {
@@ -62,9 +64,9 @@ enum fetch_flags {
 
 struct fetch_request {
 	const char *url;
-	int out_fd;         /* seekable; written from offset on with pwrite() */
-	uint64_t offset;    /* bytes of the file in out_fd already; a multiple of FETCH_RANGE_BYTES */
-	uint64_t max_bytes; /* of the whole file; above 0 */
+	int out_fd;      /* seekable; written from offset on with pwrite() */
+	uint64_t offset; /* bytes of the file in out_fd already; a multiple of FETCH_RANGE_BYTES */
+	uint64_t max_bytes;   /* of the whole file; above 0 */
 	uint64_t exact_bytes; /* of the whole file; 0 = not known */
 	enum fetch_flags flags;
 	fetch_progress *progress; /* may be NULL */
@@ -82,9 +84,10 @@ struct fetch_result {
 };
 
 /*
- * Bring one file. ret may be NULL. On success out_fd holds result.bytes bytes and is no longer than that (as long as
+ * Bring one file. On success out_fd holds ret->bytes bytes and is no longer than that (as long as
  * exact_bytes where given). *ret is filled on failure as well, so that what was paid for can be
- * counted, and resumed from a multiple of FETCH_RANGE_BYTES at or below ret->bytes.
+ * counted, and resumed from a multiple of FETCH_RANGE_BYTES at or below ret->bytes. ret may be
+ * NULL.
  *
  * -BSI_E_MISSING   the server has no such file (404, 410, 403); no such local file
  * -BSI_E_LIMIT     more than max_bytes, by the server's own word or as they came
@@ -94,11 +97,11 @@ struct fetch_result {
  * -EINVAL          a request that makes no sense
  */
 int fetch_get(struct fetch_session *s, const struct fetch_request *request,
-	      struct fetch_result *ret, struct error *reterr) MUST_CHECK;
+	struct fetch_result *ret, struct error *reterr) MUST_CHECK;
 
 /*
  * The same for a small file into memory, appended to *out; at most max_bytes, a web page is
  * refused, and it must be there within two minutes. ret may be NULL.
  */
 int fetch_get_buffer(struct fetch_session *s, const char *url, size_t max_bytes, struct buffer *out,
-		     struct fetch_result *ret, struct error *reterr) MUST_CHECK;
+	struct fetch_result *ret, struct error *reterr) MUST_CHECK;

@@ -108,8 +108,8 @@ struct fetch_url_shown fetch_url_shown(const char *url)
 			(void)snprintf(piece, sizeof piece, "%%%02X", (unsigned)(uint8_t)*c);
 		}
 		if (n + strlen(piece) + sizeof "?..." > sizeof shown.text || *c == '?') {
-			n += (size_t)snprintf(shown.text + n, sizeof shown.text - n,
-					      *c == '?' ? "?..." : "...");
+			n += (size_t)snprintf(
+				shown.text + n, sizeof shown.text - n, *c == '?' ? "?..." : "...");
 			break;
 		}
 		n += (size_t)snprintf(shown.text + n, sizeof shown.text - n, "%s", piece);
@@ -123,8 +123,9 @@ static int refuse(struct error *reterr, int code, const char *url, const char *w
 	return error_set(reterr, code, "%s: %s", fetch_url_shown(url).text, why);
 }
 
-static const char *user_words = "an address may not carry a user name or password: it is stored and "
-				"shown; serve the repository without one, it is public and signed";
+static const char *user_words =
+	"an address may not carry a user name or password: it is stored and "
+	"shown; serve the repository without one, it is public and signed";
 
 static int check_scheme(const char *url, int code, enum fetch_url_scheme *ret, struct error *reterr)
 {
@@ -138,16 +139,18 @@ static int check_scheme(const char *url, int code, enum fetch_url_scheme *ret, s
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-		/* libcurl would overlook a third slash behind http: and take the path for a host. */
+		/* libcurl would overlook a third slash behind http: and take the path for a host.
+		 */
 		if (strncasecmp(url, known[i].prefix, strlen(known[i].prefix)) == 0 &&
-		    (known[i].scheme == FETCH_URL_FILE || url[strlen(known[i].prefix)] != '/')) {
+			(known[i].scheme == FETCH_URL_FILE ||
+				url[strlen(known[i].prefix)] != '/')) {
 			*ret = known[i].scheme;
 			return 0;
 		}
 	}
 	return refuse(reterr, code, url,
-		      "not an address that is known here; write http://HOST/PATH, https://HOST/PATH "
-		      "or file:///PATH");
+		"not an address that is known here; write http://HOST/PATH, https://HOST/PATH "
+		"or file:///PATH");
 }
 
 static int check_path(const char *url, int code, struct error *reterr)
@@ -157,7 +160,7 @@ static int check_path(const char *url, int code, struct error *reterr)
 	size_t len = from ? strcspn(from, "?#") : 0;
 
 	if (!percent_decode(url, strlen(url), decoded) ||
-	    (from && !percent_decode(from, len, decoded)))
+		(from && !percent_decode(from, len, decoded)))
 		return refuse(reterr, code, url, "a percent sign that is no escape of a byte");
 	if (from && has_dot_segment(decoded))
 		return refuse(reterr, code, url, "\".\" or \"..\" in the path; write it resolved");
@@ -175,12 +178,13 @@ static int check_common(const char *url, int code, enum fetch_url_scheme *ret, s
 		return refuse(reterr, code, url, "the address is longer than 2048 bytes");
 	if (has_foreign_byte(url))
 		return refuse(reterr, code, url,
-			      "a byte that has no place in an address; write it as a percent escape");
+			"a byte that has no place in an address; write it as a percent escape");
 	r = check_scheme(url, code, &scheme, reterr);
 	if (r < 0)
 		return r;
 	if (strchr(url, '#'))
-		return refuse(reterr, code, url, "a fragment (\"#\") means nothing here; leave it out");
+		return refuse(
+			reterr, code, url, "a fragment (\"#\") means nothing here; leave it out");
 	r = check_path(url, code, reterr);
 	if (r < 0)
 		return r;
@@ -210,7 +214,7 @@ int fetch_url_check(const char *url, struct error *reterr)
 		return r;
 	if (strchr(url, '?'))
 		return refuse(reterr, -BSI_E_USAGE, url,
-			      "a query (\"?\") cannot be the address of a folder; leave it out");
+			"a query (\"?\") cannot be the address of a folder; leave it out");
 	return 0;
 }
 
@@ -229,7 +233,7 @@ char *fetch_url_join(const char *base, const char *path)
 	while (*path == '/')
 		path++;
 	if (base_len > FETCH_URL_MAX_BYTES ||
-	    asprintf(&joined, "%.*s/%s", (int)base_len, base, path) < 0)
+		asprintf(&joined, "%.*s/%s", (int)base_len, base, path) < 0)
 		return NULL;
 	return joined;
 }
@@ -260,17 +264,18 @@ int fetch_url_redirect(const char *url, const char *location, char **ret, struct
 		return -ENOMEM;
 	/* Set on an address that is there already, a relative one is resolved against it. */
 	if (has_foreign_byte(location) ||
-	    curl_url_set(to, CURLUPART_URL, location, 0) != CURLUE_OK ||
-	    curl_url_set(to, CURLUPART_FRAGMENT, NULL, 0) != CURLUE_OK ||
-	    curl_url_get(to, CURLUPART_URL, &resolved, 0) != CURLUE_OK)
-		return error_set(reterr, -BSI_E_TRANSFER, "%s: redirected to what is no http address: %s",
-				 fetch_url_shown(url).text, fetch_url_shown(location).text);
-	if (!same_part(from, to, CURLUPART_SCHEME) || !same_part(from, to, CURLUPART_HOST) ||
-	    !same_part(from, to, CURLUPART_PORT))
+		curl_url_set(to, CURLUPART_URL, location, 0) != CURLUE_OK ||
+		curl_url_set(to, CURLUPART_FRAGMENT, NULL, 0) != CURLUE_OK ||
+		curl_url_get(to, CURLUPART_URL, &resolved, 0) != CURLUE_OK)
 		return error_set(reterr, -BSI_E_TRANSFER,
-				 "%s: redirected to another server, %s, which is not followed; if the "
-				 "repository has moved there, enrol that address",
-				 fetch_url_shown(url).text, fetch_url_shown(resolved).text);
+			"%s: redirected to what is no http address: %s", fetch_url_shown(url).text,
+			fetch_url_shown(location).text);
+	if (!same_part(from, to, CURLUPART_SCHEME) || !same_part(from, to, CURLUPART_HOST) ||
+		!same_part(from, to, CURLUPART_PORT))
+		return error_set(reterr, -BSI_E_TRANSFER,
+			"%s: redirected to another server, %s, which is not followed; if the "
+			"repository has moved there, enrol that address",
+			fetch_url_shown(url).text, fetch_url_shown(resolved).text);
 	r = fetch_url_check_request(resolved, &scheme, reterr);
 	if (r < 0)
 		return error_prefix(reterr, "%s: redirected", fetch_url_shown(url).text);

@@ -26,8 +26,8 @@ enum fetch_url_scheme {
 int fetch_url_check(const char *url, struct error *reterr) MUST_CHECK;
 
 /* The same rules for the address of one request, where a query is allowed; -BSI_E_TRANSFER. */
-int fetch_url_check_request(const char *url, enum fetch_url_scheme *ret, struct error *reterr)
-	MUST_CHECK;
+int fetch_url_check_request(
+	const char *url, enum fetch_url_scheme *ret, struct error *reterr) MUST_CHECK;
 
 /*
  * base, exactly one "/", then path (relative and percent-encoded already). free() ends it; NULL if
@@ -40,8 +40,8 @@ char *fetch_url_join(const char *base, const char *path);
  * resolved, without its fragment. -BSI_E_TRANSFER if that is no address, or if scheme, host or port
  * are not those of url: the words name where it would have led.
  */
-int fetch_url_redirect(const char *url, const char *location, char **ret, struct error *reterr)
-	MUST_CHECK;
+int fetch_url_redirect(
+	const char *url, const char *location, char **ret, struct error *reterr) MUST_CHECK;
 
 /* The path that a file address names, percent escapes resolved. free() ends it. */
 int fetch_url_local_path(const char *url, char **ret, struct error *reterr) MUST_CHECK;

@@ -39,7 +39,8 @@ static void count_socket(struct wire *w, struct wire_socket *s)
 	uint64_t sent, received;
 
 	if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
-	    len < offsetof(struct tcp_info, tcpi_bytes_retrans) + sizeof info.tcpi_bytes_retrans)
+		len < offsetof(struct tcp_info, tcpi_bytes_retrans) +
+				sizeof info.tcpi_bytes_retrans)
 		return;
 	sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
 	received = info.tcpi_bytes_received;

@@ -31,7 +31,7 @@ static int read_header(struct answer *a, const char *text, size_t len, struct er
 }
 
 static int judge(const char *header, const struct question *q, struct answer *a,
-		 enum answer_kind *ret, struct error *reterr)
+	enum answer_kind *ret, struct error *reterr)
 {
 	int r;
 
@@ -54,80 +54,89 @@ static const struct row rows[] = {
 	{"HTTP/1.0 200\r\ncontent-length:100\r\n\r\n", 0, 100, 0, ANSWER_WHOLE, 100, NULL},
 	{"HTTP/1.1 200 OK\r\n\r\n", 0, 100, 0, ANSWER_WHOLE, 0, NULL},
 	{"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n", 0, 100, 0, ANSWER_WHOLE, 0, NULL},
-	{"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n", MIB, 3000000, 0, ANSWER_WHOLE, 3000000, NULL},
+	{"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n", MIB, 3000000, 0, ANSWER_WHOLE,
+		3000000, NULL},
 	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-2999999/3000000\r\n\r\n", MIB, 3000000, 0,
-	 ANSWER_BODY, 3000000, NULL},
-	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-2999999/*\r\nContent-Length: 1951424\r\n\r\n", MIB, 0,
-	 0, ANSWER_BODY, 3000000, NULL},
+		ANSWER_BODY, 3000000, NULL},
+	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-2999999/*\r\nContent-Length: "
+	 "1951424\r\n\r\n",
+		MIB, 0, 0, ANSWER_BODY, 3000000, NULL},
 	{"HTTP/1.1 416 No\r\nContent-Range: bytes */5\r\n\r\n", MIB, 0, 0, ANSWER_RESTART, 0, NULL},
 	{"HTTP/1.1 416 No\r\n\r\n", 0, 0, 0, ANSWER_STATUS, 0, NULL},
 	{"HTTP/1.1 302 F\r\nLocation: /x\r\n\r\n", 0, 0, 0, ANSWER_REDIRECT, 0, NULL},
 	{"HTTP/1.1 302 F\r\nLocation:\r\n\r\n", 0, 0, 0, ANSWER_STATUS, 0, NULL},
 	{"HTTP/1.1 304 N\r\n\r\n", 0, 0, 0, ANSWER_STATUS, 0, NULL},
 	{"HTTP/1.1 404 N\r\nContent-Encoding: gzip\r\nContent-Type: text/html\r\n\r\n", 0, 0, 0,
-	 ANSWER_MISSING, 0, NULL},
+		ANSWER_MISSING, 0, NULL},
 	{"HTTP/1.1 403 N\r\n\r\n", 0, 0, 0, ANSWER_MISSING, 0, NULL},
 	{"HTTP/1.1 410 N\r\n\r\n", 0, 0, 0, ANSWER_MISSING, 0, NULL},
 	{"HTTP/1.1 503 N\r\n\r\n", 0, 0, 0, ANSWER_STATUS, 0, NULL},
 	{"HTTP/1.1 100 C\r\n\r\n", 0, 0, 0, ANSWER_NONE, 0, NULL},
 	/* An interim answer's fields are not the final one's. */
-	{"HTTP/1.1 103 E\r\nContent-Length: 7\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", 0, 100,
-	 0, ANSWER_WHOLE, 100, NULL},
-	{"HTTP/1.1 200 OK\r\nContent-Length: 100\r\nContent-Length: 100\r\n\r\n", 0, 100, 0, ANSWER_WHOLE,
-	 100, NULL},
+	{"HTTP/1.1 103 E\r\nContent-Length: 7\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: "
+	 "100\r\n\r\n",
+		0, 100, 0, ANSWER_WHOLE, 100, NULL},
+	{"HTTP/1.1 200 OK\r\nContent-Length: 100\r\nContent-Length: 100\r\n\r\n", 0, 100, 0,
+		ANSWER_WHOLE, 100, NULL},
 
 	{"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", 0, 100, -BSI_E_TRANSFER, 0, 0,
-	 "has 99 bytes, 100 were expected"},
+		"has 99 bytes, 100 were expected"},
 	{"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0, 100, -BSI_E_TRANSFER, 0, 0,
-	 "has 0 bytes, 100 were expected"},
+		"has 0 bytes, 100 were expected"},
 	{"HTTP/1.1 200 OK\r\nContent-Length: 4000001\r\n\r\n", 0, 0, -BSI_E_LIMIT, 0, 0,
-	 "has 4000001 bytes, at most 4000000 are allowed"},
-	{"HTTP/1.1 200 OK\r\nContent-Length: 1 2\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0, "no number"},
+		"has 4000001 bytes, at most 4000000 are allowed"},
+	{"HTTP/1.1 200 OK\r\nContent-Length: 1 2\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0,
+		"no number"},
 	{"HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0, "no number"},
-	{"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0,
-	 "no number"},
-	{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0,
-	 "two Content-Lengths"},
-	{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 0, 0, -BSI_E_TRANSFER,
-	 0, 0, "two lengths for one body"},
+	{"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n\r\n", 0, 0, -BSI_E_TRANSFER,
+		0, 0, "no number"},
+	{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 0, 0, -BSI_E_TRANSFER,
+		0, 0, "two Content-Lengths"},
+	{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 0, 0,
+		-BSI_E_TRANSFER, 0, 0, "two lengths for one body"},
 	{"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0,
-	 "nobody asked for"},
-	{"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0, "Content-Encoding: br"},
+		"nobody asked for"},
+	{"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0,
+		"Content-Encoding: br"},
 	{"HTTP/1.1 206 P\r\nContent-Range: bytes 0-99/100\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0,
-	 "whole was asked for"},
+		"whole was asked for"},
 	{"HTTP/1.1 206 P\r\n\r\n", MIB, 0, -BSI_E_TRANSFER, 0, 0, "without saying which"},
 	{"HTTP/1.1 206 P\r\nContent-Range: bytes */100\r\n\r\n", MIB, 0, -BSI_E_TRANSFER, 0, 0,
-	 "without saying which"},
-	{"HTTP/1.1 206 P\r\nContent-Range: bytes 0-2999999/3000000\r\n\r\n", MIB, 0, -BSI_E_TRANSFER, 0, 0,
-	 "from 0 on, from 1048576 on"},
-	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-2999998/3000000\r\n\r\n", MIB, 0, -BSI_E_TRANSFER, 0,
-	 0, "up to 2999999 of 3000000"},
-	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-2999999/2999999\r\n\r\n", MIB, 0, -BSI_E_TRANSFER, 0,
-	 0, "makes no sense"},
-	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-5/3000000\r\n\r\n", MIB, 0, -BSI_E_TRANSFER, 0, 0,
-	 "makes no sense"},
-	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-2999999/3000000 x\r\n\r\n", MIB, 0, -BSI_E_TRANSFER,
-	 0, 0, "makes no sense"},
+		"without saying which"},
+	{"HTTP/1.1 206 P\r\nContent-Range: bytes 0-2999999/3000000\r\n\r\n", MIB, 0,
+		-BSI_E_TRANSFER, 0, 0, "from 0 on, from 1048576 on"},
+	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-2999998/3000000\r\n\r\n", MIB, 0,
+		-BSI_E_TRANSFER, 0, 0, "up to 2999999 of 3000000"},
+	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-2999999/2999999\r\n\r\n", MIB, 0,
+		-BSI_E_TRANSFER, 0, 0, "makes no sense"},
+	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-5/3000000\r\n\r\n", MIB, 0,
+		-BSI_E_TRANSFER, 0, 0, "makes no sense"},
+	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-2999999/3000000 x\r\n\r\n", MIB, 0,
+		-BSI_E_TRANSFER, 0, 0, "makes no sense"},
 	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-18446744073709551615/*\r\n\r\n", MIB, 0,
-	 -BSI_E_TRANSFER, 0, 0, "makes no sense"},
-	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-2999998/*\r\n\r\n", MIB, 3000000, -BSI_E_TRANSFER, 0,
-	 0, "has 2999999 bytes, 3000000 were expected"},
-	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-4000000/*\r\n\r\n", MIB, 0, -BSI_E_LIMIT, 0, 0,
-	 "at most 4000000"},
-	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-2999999/3000000\r\nContent-Length: 5\r\n\r\n", MIB, 0,
-	 -BSI_E_TRANSFER, 0, 0, "do not agree"},
+		-BSI_E_TRANSFER, 0, 0, "makes no sense"},
+	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-2999998/*\r\n\r\n", MIB, 3000000,
+		-BSI_E_TRANSFER, 0, 0, "has 2999999 bytes, 3000000 were expected"},
+	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-4000000/*\r\n\r\n", MIB, 0, -BSI_E_LIMIT,
+		0, 0, "at most 4000000"},
+	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-2999999/3000000\r\nContent-Length: "
+	 "5\r\n\r\n",
+		MIB, 0, -BSI_E_TRANSFER, 0, 0, "do not agree"},
 	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1048576-2999999/3000000\r\n"
 	 "Content-Range: bytes 1048576-2999999/3000000\r\n\r\n",
-	 MIB, 0, -BSI_E_TRANSFER, 0, 0, "two Content-Ranges"},
-	{"HTTP/1.1 206 P\r\nContent-Range: pages 1-2/3\r\n\r\n", MIB, 0, -BSI_E_TRANSFER, 0, 0, "not in bytes"},
-	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1-\r\n\r\n", MIB, 0, -BSI_E_TRANSFER, 0, 0, "cannot be read"},
-	{"HTTP/1.1 302 F\r\nLocation: /x\r\nLocation: /y\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0, "two Locations"},
+		MIB, 0, -BSI_E_TRANSFER, 0, 0, "two Content-Ranges"},
+	{"HTTP/1.1 206 P\r\nContent-Range: pages 1-2/3\r\n\r\n", MIB, 0, -BSI_E_TRANSFER, 0, 0,
+		"not in bytes"},
+	{"HTTP/1.1 206 P\r\nContent-Range: bytes 1-\r\n\r\n", MIB, 0, -BSI_E_TRANSFER, 0, 0,
+		"cannot be read"},
+	{"HTTP/1.1 302 F\r\nLocation: /x\r\nLocation: /y\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0,
+		"two Locations"},
 	{"HTTP/2 200\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0, "does not speak HTTP/1"},
 	{"HTTP/1.1 20\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0, "does not speak HTTP/1"},
 	{"HTTP/1.1 2000 OK\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0, "does not speak HTTP/1"},
 	{"HTTP/1.1 200OK\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0, "does not speak HTTP/1"},
 	{"HTTP/1.1 200 OK\r\nContent-Encoding:\r\n gzip\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0,
-	 "more than one line"},
+		"more than one line"},
 	{"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", 0, 0, -BSI_E_TRANSFER, 0, 0, "no field"},
 };
 
@@ -158,7 +167,8 @@ static void test_judge_follows_the_table(void **state)
 
 static void test_judge_names_a_web_page(void **state)
 {
-	const char *page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\n";
+	const char *page =
+		"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\n";
 	struct question q = {"http://h/x", 0, 100, 0, true};
 	enum answer_kind kind = ANSWER_NONE;
 	struct answer a;
@@ -196,7 +206,8 @@ static void test_judge_survives_truncation(void **state)
 			struct answer a = {};
 
 			memcpy(cut, rows[i].header, n);
-			if (read_header(&a, cut, n, NULL) == 0 && answer_judge(&a, &q, &kind, NULL) == 0)
+			if (read_header(&a, cut, n, NULL) == 0 &&
+				answer_judge(&a, &q, &kind, NULL) == 0)
 				assert_honest(&a, &q, kind);
 		}
 	}
@@ -217,7 +228,7 @@ static void test_judge_survives_flips(void **state)
 			memcpy(flipped, rows[i].header, len);
 			flipped[bit / 8] = (char)(flipped[bit / 8] ^ (1 << (bit % 8)));
 			if (read_header(&a, flipped, len, NULL) == 0 &&
-			    answer_judge(&a, &q, &kind, NULL) == 0)
+				answer_judge(&a, &q, &kind, NULL) == 0)
 				assert_honest(&a, &q, kind);
 		}
 	}

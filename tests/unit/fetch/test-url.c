@@ -114,7 +114,8 @@ static void test_check_survives_truncation_and_flips(void **state)
 		AUTO_FREE char *cut = strndup(whole, n);
 
 		/* Nothing before "://" and a host is complete. */
-		assert_true(fetch_url_check(cut, NULL) != 0 || n > strlen("https://[2001:db8::1]") - 1);
+		assert_true(
+			fetch_url_check(cut, NULL) != 0 || n > strlen("https://[2001:db8::1]") - 1);
 	}
 	for (size_t bit = 0; bit < strlen(whole) * 8; bit++) {
 		AUTO_FREE char *flipped = strdup(whole);
@@ -134,7 +135,8 @@ static void test_join_puts_one_slash(void **state)
 		{"http://h", "metadata/1.root.json", "http://h/metadata/1.root.json"},
 		{"http://h/", "metadata/1.root.json", "http://h/metadata/1.root.json"},
 		{"http://h/a//", "//b", "http://h/a/b"},
-		{"file:///srv/bsi/", "targets/debian%3A12%3Aamd64/x", "file:///srv/bsi/targets/debian%3A12%3Aamd64/x"},
+		{"file:///srv/bsi/", "targets/debian%3A12%3Aamd64/x",
+			"file:///srv/bsi/targets/debian%3A12%3Aamd64/x"},
 		{"http://h/a", "", "http://h/a/"},
 	};
 
