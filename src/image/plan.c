@@ -315,10 +315,10 @@ int image_recipe_plan(
 	const struct image_entry *entries, size_t n, struct image_recipe *ret, struct error *reterr)
 {
 	AUTO_DONE(image_recipe) struct image_recipe recipe = {0};
-	AUTO_DONE(layout)
-	struct layout l = {.entries = entries, .xattrs = buffer_of(IMAGE_META_MAX_BYTES)};
+	AUTO_DONE(layout) struct layout l = {.entries = entries};
 	int r;
 
+	l.xattrs = buffer_of(IMAGE_META_MAX_BYTES);
 	r = names_plan(entries, n, &l.names, reterr);
 	if (r < 0)
 		return r;

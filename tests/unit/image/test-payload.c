@@ -5,6 +5,8 @@
 
 #include <zstd.h>
 
+#include "base/digest.h"
+#include "base/hex.h"
 #include "image/frame.h"
 
 #define MAX_BYTES (1U << 20)
@@ -59,6 +61,35 @@ static void test_payload_round_trip(void **state)
 		assert_memory_equal(got.data, image.data, image.len);
 		assert_memory_equal(&got_seal.root, &seal.root, sizeof(seal.root));
 	}
+}
+
+/* docs/formats/payload.md, "Example": what one libzstd wrote, every other one reads. */
+static void test_documented_example(void **state)
+{
+	static const char payload_hex[] =
+		"28b52ffd60241fad0400f2461820904d07eba28878dc6d1d5de4cea868d94040"
+		"fbbd325c3360a39d0b0c5852ca14c124f59324c9f746713ec135a3becbfd6fdc"
+		"9bbfc7cf9cfff78a357e5157bd46038df472c8f7f9f5c2ff5eb35c42541cbfff"
+		"f0ffffdfff00fcdfaac22264b2a01100e7801fac2b63d073e0f445b39542d005"
+		"3f0000a3fcf5f178bc01dca3b10de1bbaec2338d93402eb061c00bfeaf401e";
+	static const char salt_hex[] =
+		"761771ffa386804c415b885388e3eb5dee0e7795e1921cbc792a703fe04f3411";
+	uint8_t payload[(sizeof(payload_hex) - 1) / 2], salt[IMAGE_SALT_BYTES];
+	AUTO_DONE(memory) struct memory m = memory_of(20480);
+	const struct image_sink sink = memory_sink(&m);
+	AUTO(payload_decoder) struct payload_decoder *d = NULL;
+	struct image_seal seal;
+	struct digest got;
+
+	(void)state;
+	assert_int_equal(hex_parse(payload_hex, payload, sizeof(payload)), 0);
+	assert_int_equal(hex_parse(salt_hex, salt, sizeof(salt)), 0);
+	assert_int_equal(payload_decoder_new(ENOUGH, 20480, salt, &sink, &d), 0);
+	assert_int_equal(payload_decoder_feed(d, payload, sizeof(payload), NULL), 0);
+	assert_int_equal(payload_decoder_finish(d, &seal, NULL), 0);
+	assert_int_equal(digest_of(m.data, m.len, &got), 0);
+	assert_string_equal(digest_format(&got).text,
+		"3f14d11ec1922e4c95f5bd868e3bf1e647c5ff3bd2561230f4e4dbf04eb94231");
 }
 
 static void test_payload_does_not_depend_on_workers_or_pieces(void **state)
@@ -386,6 +417,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_payload_round_trip),
+		cmocka_unit_test(test_documented_example),
 		cmocka_unit_test(test_payload_does_not_depend_on_workers_or_pieces),
 		cmocka_unit_test(test_encoder_refuses),
 		cmocka_unit_test(test_encoder_passes_errors_of_the_sink_up),

@@ -6,6 +6,8 @@
 #include "base/digest.h"
 
 #define IMAGE_DIGEST "41945ea4b76f2bbf20742d5b3afad6ba6c4f317e1502ee7763e263882b059710"
+#define EXAMPLE_DIGEST "3f14d11ec1922e4c95f5bd868e3bf1e647c5ff3bd2561230f4e4dbf04eb94231"
+#define EXAMPLE_ROOT "462fbb1261a6d49c4f5966a66bac1143846264c05285def8e93dc08111289708"
 #define IMAGE_ROOT "7fe366aab05616afe705661fbddc26bbf9c578fb1bc525a7a55c9d7149b48119"
 
 /* The fixture, in pieces of one size. */
@@ -42,6 +44,35 @@ static void test_image_bytes_are_pinned(void **state)
 	assert_int_equal(digest_of(m.data, m.len, &d), 0);
 	assert_string_equal(digest_format(&d).text, IMAGE_DIGEST);
 	assert_string_equal(digest_format(&seal.root).text, IMAGE_ROOT);
+}
+
+/* docs/formats/image.md, "Example". */
+static void test_documented_example(void **state)
+{
+	static const struct image_xattr xattr = {"user.k", (const uint8_t *)"v", 1};
+	static const struct image_entry entry = {.path = "a",
+		.mode = IMAGE_TYPE_REGULAR | 0644,
+		.size = 3,
+		.xattrs = &xattr,
+		.n_xattrs = 1};
+	AUTO_DONE(image_recipe) struct image_recipe r = {0};
+	AUTO_DONE(memory) struct memory m = memory_of(20480);
+	const struct image_sink sink = memory_sink(&m);
+	AUTO(image_writer) struct image_writer *w = NULL;
+	uint8_t salt[IMAGE_SALT_BYTES];
+	struct image_seal seal;
+	struct digest d;
+
+	(void)state;
+	assert_int_equal(image_recipe_plan(&entry, 1, &r, NULL), 0);
+	assert_int_equal(image_recipe_salt(&r, salt), 0);
+	assert_int_equal(image_writer_new(&r, salt, &sink, &w), 0);
+	assert_int_equal(image_writer_feed(w, "hi\n", 3), 0);
+	assert_int_equal(image_writer_finish(w, &seal, NULL), 0);
+	assert_int_equal(digest_of(m.data, m.len, &d), 0);
+	assert_string_equal(digest_format(&d).text, EXAMPLE_DIGEST);
+	assert_string_equal(digest_format(&seal.root).text, EXAMPLE_ROOT);
+	assert_int_equal(seal.tree_offset, 12288);
 }
 
 static void test_writer_writes_each_byte_once(void **state)
@@ -155,6 +186,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_image_bytes_are_pinned),
+		cmocka_unit_test(test_documented_example),
 		cmocka_unit_test(test_writer_writes_each_byte_once),
 		cmocka_unit_test(test_writer_puts_content_where_the_recipe_says),
 		cmocka_unit_test(test_writer_takes_pieces_of_any_size),
