@@ -10,9 +10,13 @@
 
 #define MACHINE_X86_64 62
 #define MACHINE_AARCH64 183
+#define ET_EXEC 2
+/* Below this a number is too likely no address. */
+#define FIXED_ADDR_MIN 0x10000U
 #define PT_LOAD 1
 #define PF_X 1
 
+#define SHT_SYMTAB 2
 #define SHT_RELA 4
 #define SHT_HASH 5
 #define SHT_DYNAMIC 6
@@ -89,6 +93,8 @@ bool elf_parse_segments(struct elf *e, const uint8_t *data, size_t len, uint64_t
 			return false;
 		e->n_segments++;
 	}
+	e->is_fixed = elf_u16(data + 16) == ET_EXEC && e->n_segments &&
+		      e->segments[0].addr >= FIXED_ADDR_MIN;
 	machine = elf_u16(data + 18);
 	if (machine == MACHINE_X86_64)
 		e->machine = ELF_MACHINE_X86_64;
@@ -108,6 +114,7 @@ static enum elf_section_kind elf_kind_by_name(const char *name)
 		{".gcc_except_table", ELF_SECTION_EXCEPT_TABLE},
 		{".gnu_debuglink", ELF_SECTION_DEBUGLINK},
 		{".note.gnu.build-id", ELF_SECTION_BUILD_ID},
+		{".note.stapsdt", ELF_SECTION_STAPSDT},
 		{".gopclntab", ELF_SECTION_GOPCLNTAB},
 	};
 
@@ -132,6 +139,8 @@ static enum elf_section_kind elf_kind_of(uint32_t type, uint64_t flags, const ch
 		return ELF_SECTION_DYNAMIC;
 	case SHT_DYNSYM:
 		return ELF_SECTION_DYNSYM;
+	case SHT_SYMTAB:
+		return ELF_SECTION_SYMTAB;
 	case SHT_NOBITS:
 		return ELF_SECTION_NOBITS;
 	case SHT_INIT_ARRAY:
@@ -247,6 +256,13 @@ bool elf_has_addr(const struct elf *e, uint64_t addr)
 		    addr - e->segments[i].addr <= e->segments[i].memory_bytes)
 			return true;
 	return false;
+}
+
+const struct elf_section *elf_linked(const struct elf *e, const struct elf_section *s)
+{
+	const struct elf_section *to = s->link < e->n_sections ? &e->sections[s->link] : NULL;
+
+	return to && to->kind != ELF_SECTION_NOBITS ? to : NULL;
 }
 
 const struct elf_section *elf_find_plt_rela(const struct elf *e)

@@ -25,6 +25,8 @@ enum elf_section_kind {
 	ELF_SECTION_RELR,
 	ELF_SECTION_DYNSYM,
 	ELF_SECTION_DYNSTR,
+	ELF_SECTION_SYMTAB,
+	ELF_SECTION_STAPSDT, /* SystemTap probes: notes with addresses */
 	ELF_SECTION_DYNAMIC,
 	ELF_SECTION_GNU_HASH,
 	ELF_SECTION_HASH,
@@ -54,6 +56,7 @@ struct elf_section {
 };
 
 struct elf {
+	bool is_fixed; /* linked to a fixed address: no relocations tell where addresses are */
 	enum elf_machine machine; /* ELF_MACHINE_NONE: not an ELF file that is understood */
 	uint64_t file_bytes;
 	uint64_t segments_offset, sections_offset;
@@ -77,6 +80,8 @@ bool elf_addr_of(const struct elf *e, uint64_t offset, uint64_t *ret_addr);
 /* Is the address in memory at all (file or zeros behind it)? */
 bool elf_has_addr(const struct elf *e, uint64_t addr);
 const struct elf_section *elf_find(const struct elf *e, enum elf_section_kind kind);
+/* The strings that a table of symbols or .dynamic names, or NULL. */
+const struct elf_section *elf_linked(const struct elf *e, const struct elf_section *s);
 const struct elf_section *elf_find_plt_rela(const struct elf *e);
 
 static inline uint16_t elf_u16(const uint8_t *p)

@@ -149,6 +149,26 @@ static void field_scan_symbols(struct field_map *m, const struct elf_section *s)
 	}
 }
 
+/* Notes of SystemTap: name "stapsdt", then the addresses of probe, base and semaphore. */
+static void field_scan_probes(struct field_map *m, const struct elf_section *s)
+{
+	uint64_t at = s->offset, end = s->offset + s->bytes;
+
+	while (end - at >= 12) {
+		const uint8_t *p = m->data + at;
+		uint64_t name = (elf_u32(p) + UINT64_C(3)) & ~UINT64_C(3);
+		uint64_t desc = (elf_u32(p + 4) + UINT64_C(3)) & ~UINT64_C(3);
+
+		if (name + desc > end - at - 12)
+			return;
+		at += 12 + name;
+		if (desc >= 24)
+			for (unsigned i = 0; i < 3; i++)
+				field_mark_value(m, (size_t)at + 8 * i, FIELD_ADDR64);
+		at += desc;
+	}
+}
+
 static enum field_kind field_kind_of_tag(uint64_t tag)
 {
 	switch (tag) {
@@ -178,7 +198,7 @@ static void field_scan_fixed(struct field_map *m, const struct elf_section *s)
 {
 	uint64_t first = (8 - (s->addr & 7)) & 7;
 
-	if (m->elf.segments[0].addr < 0x10000)
+	if (!m->elf.is_fixed)
 		return;
 	for (uint64_t i = first; i + WORD_BYTES <= s->bytes; i += WORD_BYTES) {
 		uint64_t v = elf_u64(m->data + s->offset + i);
@@ -197,8 +217,10 @@ void field_scan_sections(struct field_map *m)
 			field_scan_rela(m, s);
 		else if (s->kind == ELF_SECTION_RELR)
 			field_scan_relr(m, s);
-		else if (s->kind == ELF_SECTION_DYNSYM)
+		else if (s->kind == ELF_SECTION_DYNSYM || s->kind == ELF_SECTION_SYMTAB)
 			field_scan_symbols(m, s);
+		else if (s->kind == ELF_SECTION_STAPSDT)
+			field_scan_probes(m, s);
 		else if (s->kind == ELF_SECTION_DYNAMIC)
 			field_scan_dynamic(m, s);
 		else if (s->kind == ELF_SECTION_EH_FRAME)

@@ -60,10 +60,11 @@ bool label_target(const struct field_map *m, size_t at, enum field_kind kind, ui
 	}
 }
 
-/* Hash of a string of .dynstr. */
-static uint64_t label_string(const struct field_map *m, uint64_t at)
+/* Hash of a string that a table of symbols names. */
+static uint64_t label_string(const struct field_map *m, const struct elf_section *symbols,
+			     uint64_t at)
 {
-	const struct elf_section *s = elf_find(&m->elf, ELF_SECTION_DYNSTR);
+	const struct elf_section *s = elf_linked(&m->elf, symbols);
 	uint64_t h = 77;
 
 	if (!s)
@@ -76,13 +77,20 @@ static uint64_t label_string(const struct field_map *m, uint64_t at)
 /* Labels of what is no plain reference; the same in all passes. */
 static uint64_t label_other(const struct field_map *m, size_t at, enum field_kind kind)
 {
-	const struct elf_section *s = elf_find(&m->elf, ELF_SECTION_DYNSYM);
 	uint64_t value = elf_u32(m->data + at);
 
-	if (kind == FIELD_SYMBOL32 && s && value < s->bytes / SYMBOL_BYTES)
-		return label_string(m, elf_u32(m->data + s->offset + value * SYMBOL_BYTES));
-	if (kind == FIELD_SPECIAL32 && s && at >= s->offset && at - s->offset < s->bytes)
-		return label_string(m, value);
+	if (kind != FIELD_SYMBOL32 && kind != FIELD_SPECIAL32)
+		return 0;
+	for (unsigned i = 0; i < m->elf.n_sections; i++) {
+		const struct elf_section *s = &m->elf.sections[i];
+
+		if (s->kind == ELF_SECTION_DYNSYM && kind == FIELD_SYMBOL32 &&
+		    value < s->bytes / SYMBOL_BYTES)
+			return label_string(m, s, elf_u32(m->data + s->offset + value * SYMBOL_BYTES));
+		if ((s->kind == ELF_SECTION_DYNSYM || s->kind == ELF_SECTION_SYMTAB) &&
+		    kind == FIELD_SPECIAL32 && at >= s->offset && at - s->offset < s->bytes)
+			return label_string(m, s, value);
+	}
 	return 0;
 }
 

@@ -133,9 +133,10 @@ static bool predict_parts(struct predict *p, enum field_kind kind, size_t old_at
 	}
 }
 
-static uint64_t predict_string(const struct predict *p, uint64_t v)
+/* An offset into the strings that section s names. */
+static uint64_t predict_string(const struct predict *p, const struct elf_section *s, uint64_t v)
 {
-	const struct elf_section *names = elf_find(&p->old->elf, ELF_SECTION_DYNSTR);
+	const struct elf_section *names = elf_linked(&p->old->elf, s);
 
 	if (!names || v >= names->bytes)
 		return v;
@@ -184,8 +185,8 @@ static uint64_t predict_special32(struct predict *p, size_t old_at, size_t new_a
 
 	if (!s)
 		return v;
-	if (s->kind == ELF_SECTION_DYNSYM)
-		return predict_string(p, v);
+	if (s->kind == ELF_SECTION_DYNSYM || s->kind == ELF_SECTION_SYMTAB)
+		return predict_string(p, s, v);
 	if (s->is_plt)
 		return predict_relocation(p, v);
 	if (s->kind != ELF_SECTION_EH_FRAME)
@@ -204,13 +205,14 @@ static uint64_t predict_special32(struct predict *p, size_t old_at, size_t new_a
 	return v;
 }
 
-static uint64_t predict_dynamic(const struct predict *p, uint64_t tag, uint64_t v)
+static uint64_t predict_dynamic(const struct predict *p, const struct elf_section *s,
+				uint64_t tag, uint64_t v)
 {
 	const struct elf *e = &p->old->elf;
 	const struct elf_section *rela = elf_find(e, ELF_SECTION_RELA);
 
 	if (tag == TAG_NEEDED || tag == TAG_SONAME)
-		return predict_string(p, v);
+		return predict_string(p, s, v);
 	if (tag == TAG_RELACOUNT)
 		return rela && v < rela->bytes / RELA_BYTES ?
 			       predict_extent(p, rela->offset, v * RELA_BYTES) / RELA_BYTES : v;
@@ -244,10 +246,10 @@ static uint64_t predict_special64(struct predict *p, size_t old_at, size_t new_a
 		return predict_extent(p, s->offset, v);
 	}
 	s = predict_section(p, old_at);
-	if (s && s->kind == ELF_SECTION_DYNSYM && new_at >= 8)
+	if (s && (s->kind == ELF_SECTION_DYNSYM || s->kind == ELF_SECTION_SYMTAB) && new_at >= 8)
 		return move_end_addr(p->moves, elf_u64(at - 8) + v) - elf_u64(p->new + new_at - 8);
 	if (s && s->kind == ELF_SECTION_DYNAMIC)
-		return predict_dynamic(p, elf_u64(at - 8), v);
+		return predict_dynamic(p, s, elf_u64(at - 8), v);
 	return v;
 }
 

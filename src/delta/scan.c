@@ -59,6 +59,14 @@ static void scan_mark_table(struct field_map *m, uint64_t addr)
 		field_mark(m, (size_t)at, FIELD_TABLE_START);
 }
 
+static void scan_address32(struct field_map *m, size_t at)
+{
+	uint32_t v = elf_u32(m->data + at);
+
+	if (v >= m->elf.segments[0].addr && elf_has_addr(&m->elf, v))
+		field_mark(m, at, FIELD_ADDR32);
+}
+
 static void scan_x86(struct field_map *m, const struct elf_section *s)
 {
 	static const enum field_kind by_tail[5] = {FIELD_MEMORY0, FIELD_MEMORY1, FIELD_MEMORY2,
@@ -82,6 +90,10 @@ static void scan_x86(struct field_map *m, const struct elf_section *s)
 		}
 		if (s->is_plt && m->data[at] == 0x68 && in.length == 5)
 			field_mark(m, at + 1, FIELD_SPECIAL32);
+		if (m->elf.is_fixed && in.displacement)
+			scan_address32(m, at + in.displacement);
+		if (m->elf.is_fixed && in.immediate)
+			scan_address32(m, at + in.immediate);
 		if (in.field) {
 			size_t field = at + in.field;
 			uint64_t target = scan_target(m, field, in.tail, base);

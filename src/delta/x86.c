@@ -114,7 +114,7 @@ struct x86_instruction x86_decode(const uint8_t *p, size_t len)
 	struct x86_instruction in = {.length = 1};
 	struct x86_state s = {.shape = 'x'};
 	unsigned reg = 0, immediate;
-	size_t field = 0;
+	size_t field = 0, displacement = 0;
 
 	if (len > 15)
 		len = 15;
@@ -134,17 +134,21 @@ struct x86_instruction x86_decode(const uint8_t *p, size_t len)
 		if (mod != 3 && rm == 4) {
 			if (s.at >= len)
 				return in;
-			if (mod == 0 && (p[s.at] & 7) == 5)
+			if (mod == 0 && (p[s.at] & 7) == 5) {
+				displacement = s.at + 1;
 				s.at += 4;
+			}
 			s.at++;
 		} else if (mod == 0 && rm == 5) {
 			field = s.at;
 			s.at += 4;
 		}
-		if (mod == 1)
+		if (mod == 1) {
 			s.at += 1;
-		else if (mod == 2)
+		} else if (mod == 2) {
+			displacement = s.at;
 			s.at += 4;
+		}
 	}
 	immediate = x86_immediate(s.shape, reg, &s);
 	if (s.shape == 'R') {
@@ -156,6 +160,9 @@ struct x86_instruction x86_decode(const uint8_t *p, size_t len)
 		return in;
 	in.length = (uint8_t)s.at;
 	in.field = (uint8_t)field;
+	in.displacement = (uint8_t)displacement;
+	if (immediate == 4 && s.shape != 'R')
+		in.immediate = (uint8_t)(s.at - 4);
 	if (field)
 		in.tail = (uint8_t)(s.at - field - 4);
 	return in;

@@ -13,6 +13,8 @@ struct x86_instruction {
 	uint8_t field;      /* offset of the 4-byte PC-relative field, 0 if there is none */
 	uint8_t tail;       /* bytes of the instruction behind the field: the immediate */
 	uint8_t is_branch;  /* call, jmp or jcc rel32, otherwise a memory operand */
+	uint8_t displacement; /* offset of a 4-byte displacement that is not PC-relative, or 0 */
+	uint8_t immediate;  /* offset of a 4-byte immediate, or 0 */
 	uint8_t opcode;     /* offset of the opcode byte (the last of an escape sequence) */
 };
 
