@@ -187,6 +187,36 @@ static void test_cut_at_every_call(void **state)
 	}
 }
 
+/* Cut, and cut again while the next run makes good for it; then one that is let through. */
+static void test_cut_twice(void **state)
+{
+	enum { STRIDE = 31 };
+	AUTO_DONE(scene) struct scene scene = scene_of(*state);
+
+	for (size_t i = 0; i < N_RUNS; i++) {
+		bool was_cut = true;
+		long n_points = 0;
+
+		for (long n = 1; was_cut; n += STRIDE) {
+			for (long m = 1 + n % 7;; m += STRIDE) {
+				struct cut_plan first = {.at = n}, second = {.at = m};
+				struct cut_result result;
+
+				scene_prepare(&scene, &runs[i]);
+				assert_int_equal(cut_run(&first, runs[i].go, &scene, &result), 0);
+				was_cut = result.was_cut;
+				assert_int_equal(cut_run(&second, runs[i].go, &scene, &result), 0);
+				if (!result.was_cut)
+					break;
+				check_after(&scene, &runs[i], n * 1000 + m);
+				n_points++;
+			}
+		}
+		print_message("# %s: cut twice at %ld pairs of calls\n", runs[i].name, n_points);
+		assert_true(n_points > 10);
+	}
+}
+
 /* A call that fails: an error that is reported, or an end that is right; and the same run goes on. */
 static void fail_every_call(void **state, int error)
 {
@@ -236,6 +266,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_cut_at_every_call),
+		TEST(test_cut_twice),
 		TEST(test_full_disk_at_every_call),
 		TEST(test_broken_disk_at_every_call),
 	};
