@@ -277,34 +277,36 @@ static void hold_misfit(struct agent *a, struct repository *repository, struct d
 	status_keep_decision(a, decision, repository_expires_utc_s(repository));
 }
 
+/* What was withdrawn goes, whether or not something can take its place. */
+static int take_off_withdrawn(struct agent *a, struct decision *decision,
+	struct graft_report *graft, const char **ret_action, struct error *reterr)
+{
+	decision->entry = decision->withdrawn;
+	*ret_action = "withdrawn";
+	return switch_to(a, 0, NULL, graft, reterr);
+}
+
 static int obey(struct agent *a, struct repository *repository, bool is_fresh,
 	struct decision *decision, struct graft_report *graft, const char **ret_action,
 	struct error *reterr)
 {
-	struct error misfit;
-	int r;
+	struct error failed = {0};
+	int r = -BSI_E_HELD;
 
-	switch (decision->action) {
-	case DECISION_INSTALL:
-		if (!is_fresh)
-			break;
-		r = take_entry(a, repository, decision->entry, graft, &misfit);
-		if (r == -BSI_E_MISMATCH) {
-			hold_misfit(a, repository, decision, &misfit);
-			break;
-		}
+	if (decision->action == DECISION_INSTALL && is_fresh) {
+		r = take_entry(a, repository, decision->entry, graft, &failed);
 		*ret_action = "installed";
-		return r < 0 ? error_set(reterr, r, "%s", misfit.text) : r;
-	case DECISION_REMOVE:
-		r = switch_to(a, 0, NULL, graft, reterr);
-		*ret_action = "withdrawn";
-		return r;
-	case DECISION_NOTHING:
-	case DECISION_HOLD:
-	case DECISION_REFUSE:
-	default:
-		break;
 	}
+	if (r == 0)
+		return 0;
+	if (decision->withdrawn)
+		return take_off_withdrawn(a, decision, graft, ret_action, reterr);
+	if (r == -BSI_E_MISMATCH)
+		hold_misfit(a, repository, decision, &failed);
+	else if (decision->action == DECISION_INSTALL && is_fresh)
+		return error_set(reterr, r, "%s", failed.text[0] ? failed.text : error_text(r));
+
+	*ret_action = NULL;
 	if (settled_is(a))
 		return 0;
 	r = take_current(a, is_fresh ? repository : NULL, graft, reterr);

@@ -85,19 +85,26 @@ static struct decision decide_asked(const struct decision_facts *facts)
 	return decide(DECISION_INSTALL, entry, "asked", "asked for");
 }
 
-/* The installed letter was taken back with action "remove": better one if there is, else the base. */
+/*
+ * The installed letter was taken back with action "remove". What a fresh device would get now is
+ * what this one gets: another letter, a lower one too, or the base.
+ */
 static struct decision decide_removal(const struct decision_facts *facts,
 	const struct index_entry *withdrawn)
 {
 	const struct index_entry *current = index_current(facts->index);
+	struct decision d;
 
-	if (current && current->build > withdrawn->build && facts->is_automatic &&
-		!is_denied(facts, current->letter))
-		return decide(DECISION_INSTALL, current, "replaces-withdrawn",
+	if (current && facts->is_automatic && !is_denied(facts, current->letter))
+		d = decide(DECISION_INSTALL, current, "replaces-withdrawn",
 			"(%s) was withdrawn by the publisher (%s); (%s) replaces it",
 			withdrawn->letter, withdrawn->reason, current->letter);
-	return decide(DECISION_REMOVE, withdrawn, "withdrawn",
-		"(%s) was withdrawn by the publisher: %s", withdrawn->letter, withdrawn->reason);
+	else
+		d = decide(DECISION_REMOVE, withdrawn, "withdrawn",
+			"(%s) was withdrawn by the publisher: %s", withdrawn->letter,
+			withdrawn->reason);
+	d.withdrawn = withdrawn;
+	return d;
 }
 
 static struct decision decide_by_itself(const struct decision_facts *facts)

@@ -32,6 +32,7 @@ struct decision {
 	enum decision_action action;
 	int code;                           /* -BSI_E_* for DECISION_REFUSE, else 0 */
 	const struct index_entry *entry;    /* of facts.index; set for INSTALL and HOLD */
+	const struct index_entry *withdrawn; /* what is installed and must go, whatever else fails */
 	const char *id;                     /* stable word: "up-to-date", "withdrawn" ... */
 	char reason[ERROR_TEXT_MAX];      /* for a person */
 };

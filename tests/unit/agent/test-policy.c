@@ -65,9 +65,13 @@ static const struct row rows[] = {
 		.id = "newer-installed"},
 	{.what = "does not take what was withdrawn with stop", .withdrawn_a = WITHDRAW_STOP,
 		.is_automatic = true, .action = DECISION_NOTHING, .id = "none-published"},
-	{.what = "never goes back by itself to (a) from a (b) that is taken off",
+	{.what = "goes from a (b) that is taken back to (a), as a fresh device would",
 		.withdrawn_b = WITHDRAW_REMOVE, .has_b = true, .installed = "b",
-		.is_automatic = true, .action = DECISION_REMOVE, .letter = "b", .id = "withdrawn"},
+		.is_automatic = true, .action = DECISION_INSTALL, .letter = "a",
+		.id = "replaces-withdrawn"},
+	{.what = "and to the base when automatic is off", .withdrawn_b = WITHDRAW_REMOVE,
+		.has_b = true, .installed = "b", .action = DECISION_REMOVE, .letter = "b",
+		.id = "withdrawn"},
 };
 
 static void check_row(const struct row *row)
