@@ -123,8 +123,8 @@ static void test_signer_encrypts_with_scrypt_and_aes(void **state)
 static void test_signer_refuses_other_files(void **state)
 {
 	static const char *const files[] = {
-		"", "x", "-----BEGIN PRIVATE KEY-----\n", "-----BEGIN PRIVATE KEY-----\nAAAA\n"
-		"-----END PRIVATE KEY-----\n",
+		"", "x", "-----BEGIN PRIVATE KEY-----\n",
+		"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
 		"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
 		"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"};
 	AUTO(trust_signer) struct trust_signer *none = NULL;
