@@ -262,14 +262,22 @@ static void test_broken_disk_at_every_call(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
+	const struct CMUnitTest kills[] = {
 		TEST(test_cut_at_every_call),
 		TEST(test_cut_twice),
+	};
+	const struct CMUnitTest failures[] = {
 		TEST(test_full_disk_at_every_call),
 		TEST(test_broken_disk_at_every_call),
 	};
 
-	return cmocka_run_group_tests_name("cut", tests, NULL, NULL);
+	/* in two, so that both can run at once */
+	if (argc == 2 && strcmp(argv[1], "kill") == 0)
+		return cmocka_run_group_tests_name("cut", kills, NULL, NULL);
+	if (argc == 2 && strcmp(argv[1], "fail") == 0)
+		return cmocka_run_group_tests_name("fail", failures, NULL, NULL);
+	(void)fprintf(stderr, "usage: %s kill|fail\n", argv[0]);
+	return 2;
 }
