@@ -98,22 +98,31 @@ static bool component_needs(const struct plan_component *user,
 	return false;
 }
 
+static bool is_ready(const struct plan *p, const bool *is_placed, size_t i)
+{
+	for (size_t k = 0; k < p->n_components; k++)
+		if (!is_placed[k] && k != i && component_needs(&p->components[i], &p->components[k]))
+			return false;
+	return true;
+}
+
+/* Of those whose providers are all placed, or in a circle of all: the first by name. */
 static size_t next_component(const struct plan *p, const bool *is_placed)
 {
-	size_t first = p->n_components;
+	size_t ready = p->n_components, any = p->n_components;
 
 	for (size_t i = 0; i < p->n_components; i++) {
-		bool is_ready = !is_placed[i];
-
-		for (size_t k = 0; is_ready && k < p->n_components; k++)
-			is_ready = is_placed[k] || k == i ||
-				!component_needs(&p->components[i], &p->components[k]);
-		if (is_ready)
-			return i;
-		if (!is_placed[i] && first == p->n_components)
-			first = i;
+		if (is_placed[i])
+			continue;
+		if (any == p->n_components ||
+			strcmp(p->components[i].name, p->components[any].name) < 0)
+			any = i;
+		if (is_ready(p, is_placed, i) &&
+			(ready == p->n_components ||
+				strcmp(p->components[i].name, p->components[ready].name) < 0))
+			ready = i;
 	}
-	return first;
+	return ready < p->n_components ? ready : any;
 }
 
 int order_components(struct plan *p)

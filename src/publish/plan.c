@@ -273,11 +273,19 @@ static int note_unnamed(struct planning *pl)
 	return r;
 }
 
+/* The order in which packages were given says nothing, and must not reach the manifest. */
+static int compare_packages(const void *a, const void *b)
+{
+	return strcmp(((const struct plan_package *)a)->name, ((const struct plan_package *)b)->name);
+}
+
 static int finish_component(struct planning *pl, size_t index)
 {
 	struct plan_component *c = &pl->plan->components[index];
 	int r;
 
+	if (c->n_packages > 0)
+		qsort(c->packages, c->n_packages, sizeof *c->packages, compare_packages);
 	r = order_files(c);
 	if (r == 0)
 		r = sets_make(&pl->plan->compare, c, pl->reterr);
