@@ -224,7 +224,7 @@ int agent_install(struct agent *a, const char *letter, json_t **ret, struct erro
 	const char *action = "nothing", *taken = NULL;
 	int r;
 
-	r = store_lock(a->store, reterr);
+	r = context_begin(a, reterr);
 	if (r == 0)
 		r = context_repository(a, &enrolment, &repository, reterr);
 	if (r == 0)
@@ -325,7 +325,7 @@ int agent_run(struct agent *a, json_t **ret, struct error *reterr)
 	int r, refreshed;
 
 	*ret = NULL;
-	r = store_lock(a->store, reterr);
+	r = context_begin(a, reterr);
 	if (r == 0)
 		r = context_repository(a, &enrolment, &repository, reterr);
 	if (r < 0)

@@ -73,6 +73,25 @@ int context_host(const struct agent *a, struct graft_host *ret, struct error *re
 	return 0;
 }
 
+static int load_enrolment(struct agent *a, json_t **ret, struct error *reterr)
+{
+	int r = store_enrolment_load(a->store, ret, reterr);
+
+	if (r == -BSI_E_ENROL)
+		return error_set(reterr, r,
+			"this device is not enrolled; 'bsi enroll URL --root FILE' names a repository");
+	return r;
+}
+
+int context_begin(struct agent *a, struct error *reterr)
+{
+	AUTO_JSON json_t *enrolment = NULL;
+	int r;
+
+	r = load_enrolment(a, &enrolment, reterr);
+	return r < 0 ? r : store_lock(a->store, reterr);
+}
+
 static int show_progress(void *ctx, uint64_t done, uint64_t total)
 {
 	const struct agent *a = ctx;
@@ -92,10 +111,7 @@ int context_repository(struct agent *a, json_t **ret_enrolment, struct repositor
 		.progress_ctx = a};
 	int r;
 
-	r = store_enrolment_load(a->store, &enrolment, reterr);
-	if (r == -BSI_E_ENROL)
-		return error_set(reterr, r,
-			"this device is not enrolled; 'bsi enroll URL --root FILE' names a repository");
+	r = load_enrolment(a, &enrolment, reterr);
 	if (r == 0)
 		r = json_get_text(enrolment, "url", &settings.url, reterr);
 	if (r == 0)

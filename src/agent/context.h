@@ -20,6 +20,12 @@ struct agent {
 /* The host as the graft room wants it; -BSI_E_UNSUPPORTED where there is no mount namespace. */
 int context_host(const struct agent *a, struct graft_host *ret, struct error *reterr) MUST_CHECK;
 
+/*
+ * Become the one that may change things. Asked for enrolment first, so that a device that has none
+ * is told so before anything is made in its state directory.
+ */
+int context_begin(struct agent *a, struct error *reterr) MUST_CHECK;
+
 /* Where the device is enrolled: *ret_enrolment is the caller's, *ret borrows from it. */
 int context_repository(struct agent *a, json_t **ret_enrolment, struct repository **ret,
 	struct error *reterr) MUST_CHECK;

@@ -126,6 +126,8 @@ static int try_repository(struct agent *a, struct trial *t, struct trust_updater
 		return error_set(reterr, -BSI_E_BASE,
 			"%s has no improvements for %s, which this device is", url,
 			a->device->base);
+	if (r < 0)
+		(void)error_prefix(reterr, "%s", url);
 	return r;
 }
 
@@ -159,12 +161,22 @@ static int save(struct agent *a, const struct trial *t, const char *url, struct 
 	return enrolment ? store_enrolment_save(a->store, enrolment, reterr) : -ENOMEM;
 }
 
+static int check_replace(struct agent *a, enum agent_enrol_flags flags, struct error *reterr)
+{
+	AUTO_JSON json_t *before = NULL;
+
+	if ((flags & AGENT_ENROL_REPLACE) ||
+		store_enrolment_load(a->store, &before, NULL) == -BSI_E_ENROL)
+		return 0;
+	return error_set(reterr, -BSI_E_ENROL,
+		"this device is enrolled already; --replace enrols it anew");
+}
+
 int agent_enrol(struct agent *a, const char *url, const void *root, size_t root_len,
 	enum agent_enrol_flags flags, json_t **ret, struct error *reterr)
 {
 	__attribute__((cleanup(trial_done))) struct trial trial = {0};
 	AUTO(trust_updater) struct trust_updater *updater = NULL;
-	AUTO_JSON json_t *before = NULL;
 	struct trust_io io = {.ctx = &trial,
 		.load = trial_load,
 		.save = trial_save,
@@ -174,18 +186,19 @@ int agent_enrol(struct agent *a, const char *url, const void *root, size_t root_
 
 	r = fetch_url_check(url, reterr);
 	if (r == 0)
-		r = store_lock(a->store, reterr);
+		r = check_replace(a, flags, reterr);
 	if (r < 0)
 		return r;
-	if (!(flags & AGENT_ENROL_REPLACE) &&
-		store_enrolment_load(a->store, &before, NULL) != -BSI_E_ENROL)
-		return error_set(reterr, -BSI_E_ENROL,
-			"this device is enrolled already; --replace enrols it anew");
 	r = trial_save(&trial, "root.json", root, root_len);
 	if (r == 0)
 		r = trust_updater_new(&io, a->settings.now_utc_s, &updater, reterr);
 	if (r == 0 && !(flags & AGENT_ENROL_OFFLINE))
 		r = try_repository(a, &trial, updater, url, reterr);
+	/* nothing was touched until here */
+	if (r == 0)
+		r = store_lock(a->store, reterr);
+	if (r == 0)
+		r = check_replace(a, flags, reterr);
 	if (r == 0)
 		r = save(a, &trial, url, reterr);
 	if (r < 0)

@@ -66,7 +66,7 @@ int agent_check(struct agent *a, json_t **ret, struct error *reterr)
 	struct decision decision;
 	int r;
 
-	r = store_lock(a->store, reterr);
+	r = context_begin(a, reterr);
 	if (r == 0)
 		r = context_repository(a, &enrolment, &repository, reterr);
 	if (r == 0)

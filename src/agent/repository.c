@@ -231,11 +231,12 @@ int repository_refresh(struct repository *r, struct error *reterr)
 	int e;
 
 	e = trust_updater_refresh(r->updater, reterr);
-	if (e < 0)
+	if (e == 0)
+		e = load_index(r, true, reterr);
+	if (e < 0) {
+		(void)error_prefix(reterr, "%s", r->settings.url);
 		return e;
-	e = load_index(r, true, reterr);
-	if (e < 0)
-		return e;
+	}
 	return store_floor_set(r->settings.store, trust_updater_floor_utc_s(r->updater), reterr);
 }
 

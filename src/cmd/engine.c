@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -23,6 +24,9 @@
 #define HISTORY_ROWS_DEFAULT 20
 #define HISTORY_ROWS_MAX_SHOWN 10000
 #define RUN_DEFAULT "/run/bsi"
+
+/* One reading of the clock serves the whole run. */
+static int64_t started_utc_s;
 
 struct session {
 	struct agent *agent;
@@ -61,7 +65,7 @@ static int session_open(struct verb_call *call, struct session *s, bool is_silen
 		.run = value_or(call, "run", RUN_DEFAULT),
 		.ca_file = call_value(call, "ca-file"),
 		.mount_ns_fd = -1,
-		.now_utc_s = (int64_t)time(NULL),
+		.now_utc_s = started_utc_s,
 		.flags = call_has(call, "loop") ? AGENT_FORCE_LOOP : 0,
 		.ctx = s};
 	uint64_t fd = UINT64_MAX;
@@ -367,8 +371,39 @@ static const struct program program = {
 	.options = common_options,
 };
 
+/*
+ * Libraries read the environment for files to load, keys to log and proxies to use. What is kept
+ * is what the terminal needs, and dpkg's word that we run below it.
+ */
+static int keep_environment(void)
+{
+	static const char *const kept[] = {"TERM", "COLUMNS", "LINES", "NO_COLOR", "LANG", "LC_ALL",
+		"DPKG_FRONTEND_LOCKED"};
+	char *values[ARRAY_SIZE(kept)];
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+		const char *value = getenv(kept[i]);
+
+		values[i] = value ? strdup(value) : NULL;
+	}
+	if (clearenv() != 0)
+		r = -ENOMEM;
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+		if (r == 0 && values[i] && setenv(kept[i], values[i], 1) < 0)
+			r = -errno;
+		free(values[i]);
+	}
+	return r;
+}
+
 int main(int argc, char **argv)
 {
+	started_utc_s = (int64_t)time(NULL);
+	if (keep_environment() < 0) {
+		fprintf(stderr, "bsi: the environment: %s\n", error_text(-ENOMEM));
+		return 1;
+	}
 	/* files and directories of the state are nobody else's, whatever the caller's umask */
 	(void)umask(0022);
 	return program_main(&program, argc, argv);

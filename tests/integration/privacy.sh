@@ -86,7 +86,7 @@ device two check
 two=$(recorded)
 is "$one" "$two" "a check sends the same bytes from both devices"
 like "$(cat "$tap_dir/shown")" "GET /metadata/2.root.json" "the requests were recorded"
-unlike "$(cat "$tap_dir/shown")" "ookie|If-|ETag|planted|User-Agent|42" "nothing planted comes back, and no agent is named"
+unlike "$(cat "$tap_dir/shown")" "ookie|If-|ETag|planted|User-Agent|device" "nothing planted comes back, and no agent is named"
 is "$(grep -c '^GET ' "$tap_dir/shown")" 2 "a check without news is two requests"
 
 device_package hello 1.0-3 usr/lib/hello/hello.txt=three

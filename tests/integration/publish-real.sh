@@ -53,8 +53,8 @@ if command -v dpkg-deb >/dev/null; then
 	pass "init for root trees" "$publish" init roots --base "$base" --no-passphrase
 	pass "add from root trees" "$publish" add roots --base "$base" --from root1 --to root0 --cve-named
 	if ((EUID == 0)); then
-		is "$(ls "roots/targets/$base" | grep -o '[0-9a-f]*\.full.zst$' | sort)" \
-			"$(ls "repo/targets/$base" | grep -o '[0-9a-f]*\.full.zst$' | sort)" \
+		is "$(cd "roots/targets/$base" && find . -name '*.full.zst' | sort)" \
+			"$(cd "repo/targets/$base" && find . -name '*.full.zst' | sort)" \
 			"gives the same images as from packages"
 	else
 		skip "gives the same images as from packages" "unpacking keeps owners for root only"

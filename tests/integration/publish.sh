@@ -93,7 +93,7 @@ like "$run_err" "exists already" "and says so"
 is "$(content repo)" "$before" "and changes nothing"
 run "$publish" init bad --base "../x" --no-passphrase
 is "$run_status" 2 "a base that is none is a usage error"
-[[ -e bad || -e bad-keys || -e .bad.init ]] && not_ok "and leaves nothing" || ok "and leaves nothing"
+is "$(find . -maxdepth 1 -name '*bad*')" "" "and leaves nothing"
 run "$publish" init bad --base "$base"
 is "$run_status" 2 "without a terminal a passphrase must come from somewhere"
 if command -v script >/dev/null; then
@@ -281,7 +281,7 @@ for ((i = 1; i <= 30; i++)); do
 	"$publish" verify cutrepo >log 2>&1 || bad=$((bad + 1))
 done
 is "$bad" 0 "readers see a whole repository while add runs and after it was killed ($killed times)"
-((killed > 3)) && ok "add was killed in the middle" || not_ok "add was killed in the middle" "$killed"
+pass "add was killed in the middle" test "$killed" -gt 3
 pass "and add goes on afterwards" "$publish" add cutrepo --base "$base" --from big1 --to big2
 pass "to a good end" "$publish" verify cutrepo
 
@@ -295,7 +295,11 @@ time=2030-01-01T00:00:00Z
 "$publish" add same1 --base "$base" --from bigv1 --to other --time "$time" >/dev/null 2>&1
 if command -v taskset >/dev/null; then one_core=(taskset -c 0); else one_core=(); fi
 "${one_core[@]}" "$publish" add same2 --base "$base" --from bigv1 --to another --time "$time" >/dev/null 2>&1
-is "$(ls same1/targets/$base | grep -v index)" "$(ls same2/targets/$base | grep -v index)" \
+# an index is left out: its first version says when the repository was made
+names() {
+	(cd "$1/targets/$base" && find . -type f ! -name '*.index.json' | LC_ALL=C sort)
+}
+is "$(names same1)" "$(names same2)" \
 	"same input, same images, payloads and manifest, on one core and on two"
 
 # ---- thresholds ------------------------------------------------------------------------------
