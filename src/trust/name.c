@@ -92,6 +92,8 @@ int trust_role_file(const char *role, char **ret)
 	struct digest digest;
 	int r;
 
+	if (role[0] == '\0')
+		return -BSI_E_FORMAT;
 	/* no file of ours is hidden, nor can it be taken for "." or ".." */
 	if (role[0] == '.')
 		buffer_put_text(&out, "%2E");

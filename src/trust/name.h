@@ -23,7 +23,10 @@ void trust_path_encode(const char *path, struct buffer *out);
 /* Not empty, not too long, and none of the four top-level names (with path rules of its own). */
 int trust_role_name_check(const char *name) MUST_CHECK;
 
-/* Name of a role's metadata on a device: "root.json", "debian%3A12%3Aamd64.json". */
+/*
+ * Name of a role's metadata on a device: "root.json", "debian%3A12%3Aamd64.json"; never hidden,
+ * never with a '/'. -BSI_E_FORMAT for an empty name.
+ */
 int trust_role_file(const char *role, char **ret) MUST_CHECK;
 
 /* URL of a role's metadata below the metadata URL; version 0 for the name without a prefix. */

@@ -356,6 +356,44 @@ static void test_metadata_counts_signatures_that_the_scan_did_not_see(void **sta
 	assert_int_equal(decode(text.data, text.len, TRUST_ROOT), -BSI_E_LIMIT);
 }
 
+/* The example of docs/formats/repository.md: these bytes, this key, for ever. */
+static void test_metadata_example_of_the_format(void **state)
+{
+	static const char file[] =
+		"{\"signatures\":[{\"keyid\":\"e54ca2d3bc397f334a674f1721bfba4a76e4c36394abae3f50e8462d04d3651f\","
+		"\"sig\":\"c760ab2181e4586606557a13da1d1f54c47449348a7b130f1f3151cb1f0506c9"
+		"6198268735ec6bd59256cbb09d4de360702499ba8ec53bfa35ada114e1666f05\"}],"
+		"\"signed\":{\"_type\":\"targets\",\"expires\":\"2024-02-12T22:13:20Z\",\"issued\":\"2023-"
+		"11-13T22:13:20Z\",\"spec_version\":\"1.0.34\",\"targets\":{\"debian:12:amd64/index.j"
+		"son\":{\"hashes\":{\"sha256\":\"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310"
+		"c060f61caaff8a\"},\"length\":2}},\"version\":1}}";
+	static const char key_id[] =
+		"e54ca2d3bc397f334a674f1721bfba4a76e4c36394abae3f50e8462d04d3651f";
+	const char *ids[] = {key_id};
+	const struct trust_role role = {
+		.name = "debian:12:amd64", .key_ids = ids, .n_key_ids = 1, .threshold = 1};
+	AUTO_JSON json_t *keys = json_pack("{s:{s:s, s:s, s:{s:s}}}", key_id, "keytype", "ed25519",
+		"scheme", "ed25519", "keyval", "public",
+		"9f0065693e8317a55c2b2c92c71ba0e313cd6157ea10007f060c617dc72d0a7a");
+	AUTO_DONE(trust_keyring) struct trust_keyring ring = {};
+	AUTO(trust_metadata) struct trust_metadata *md = NULL;
+	struct trust_hashes hashes;
+	uint64_t length;
+
+	(void)state;
+	assert_int_equal(trust_keyring_decode(keys, &ring, NULL), 0);
+	assert_int_equal(trust_metadata_decode(file, strlen(file), TRUST_TARGETS, "it", &md, NULL),
+		0);
+	assert_int_equal(trust_metadata_verify(md, &role, &ring, "it", NULL), 0);
+	assert_int_equal(md->issued_utc_s, 1699913600);
+	assert_int_equal(trust_metadata_target(md, "debian:12:amd64/index.json", &length, &hashes,
+				 NULL),
+		0);
+	assert_int_equal(length, 2);
+	assert_int_equal(trust_hashes_check(&hashes, "{}", 2), 0);
+	assert_int_equal(trust_hashes_check(&hashes, "[]", 2), -BSI_E_DIGEST);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -367,6 +405,7 @@ int main(void)
 		TEST(test_metadata_refuses_null_array_and_bool_for_anything),
 		TEST(test_metadata_refuses_values_out_of_range),
 		TEST(test_metadata_envelopes),
+		cmocka_unit_test(test_metadata_example_of_the_format),
 		cmocka_unit_test(test_scan_counts_depth_outside_of_strings),
 		cmocka_unit_test(test_scan_counts_values_and_signatures),
 		cmocka_unit_test(test_scan_measures),

@@ -41,6 +41,15 @@ static void test_role_names_become_one_segment(void **state)
 	}
 }
 
+static void test_role_file_needs_a_name(void **state)
+{
+	char *file = NULL;
+
+	(void)state;
+	assert_int_equal(trust_role_file("", &file), -BSI_E_FORMAT);
+	assert_null(file);
+}
+
 static void test_long_role_names_are_stored_under_a_digest(void **state)
 {
 	char role[TRUST_ROLE_NAME_MAX_BYTES + 1], other[TRUST_ROLE_NAME_MAX_BYTES + 1];
@@ -124,6 +133,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_role_names_become_one_segment),
+		cmocka_unit_test(test_role_file_needs_a_name),
 		cmocka_unit_test(test_long_role_names_are_stored_under_a_digest),
 		cmocka_unit_test(test_role_names_that_are_taken_or_absurd),
 		cmocka_unit_test(test_target_urls),
