@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/compiler.h"
+#include "graft/mount_table.h"
+
+#define HEX "26f9cd094710907887b5aaf60824d8d58b7aa87bb643e6ab952e8f41ac1a4c66"
+
+static const char sample[] =
+	"27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard\n"
+	"28 27 0:25 / /mnt/a\\040b\\011c\\134d\\043 ro,nosuid shared:7 master:2 propagate_from:1 - tmpfs a\\040b rw\n"
+	"29 27 0:26 / /empty rw - fuse  rw\n"
+	"65 27 0:39 / /usr rw,relatime shared:21 - overlay scene rw,lowerdir=/usr\n"
+	"112 65 0:42 /usr/lib/x /usr/lib/x ro,nosuid,nodev,relatime shared:22 - erofs /run/bsi/image/scene-" HEX
+	" ro,user_xattr\n"
+	"113 112 0:43 /usr/lib/x /usr/lib/x ro - erofs /run/bsi/image/open-ssl+1.1-" HEX " ro\n"
+	"114 65 0:42 /usr/lib/x /usr/lib/y ro - erofs /run/bsi/image/scene-" HEX " ro\n"
+	"115 27 0:44 / /mnt/late rw - tmpfs none rw\n";
+
+static struct mount_table *parse(const char *text, size_t len)
+{
+	struct mount_table *table = NULL;
+
+	assert_int_equal(mount_table_parse(text, len, &table), 0);
+	return table;
+}
+
+static void test_parse_reads_fields_and_escapes(void **state)
+{
+	AUTO(mount_table) struct mount_table *table = parse(sample, sizeof sample - 1);
+
+	(void)state;
+	assert_int_equal(table->n_rows, 8);
+	assert_int_equal(table->rows[0].id, 27);
+	assert_int_equal(table->rows[0].major, 254);
+	assert_true(table->rows[0].shared);
+	assert_string_equal(table->rows[1].point, "/mnt/a b\tc\\d#");
+	assert_string_equal(table->rows[1].source, "a b");
+	assert_true(table->rows[1].shared);
+	assert_false(table->rows[2].shared);
+	assert_string_equal(table->rows[2].type, "fuse");
+	assert_string_equal(table->rows[2].source, "");
+	assert_int_equal(table->rows[4].parent, 65);
+	assert_int_equal(table->rows[4].minor, 42);
+	assert_string_equal(table->rows[4].root, "/usr/lib/x");
+}
+
+static void test_parse_passes_over_rows_it_cannot_read(void **state)
+{
+	static const char *const bad[] = {
+		"\n",
+		"x 1 0:1 / / rw - a b c\n",
+		"1 x 0:1 / / rw - a b c\n",
+		"1 1 0 / / rw - a b c\n",
+		"1 1 0:x / / rw - a b c\n",
+		"1 1 0:1 / /\n",
+		"1 1 0:1 / / rw\n",
+		"1 1 0:1 / / rw -\n",
+		"1 1 0:1 / / rw - a\n",
+		"1 1 0:1 / / rw - a b\n",
+		"1 1 0:1 / / rw shared:1 a b c\n",
+		"99999999999999999999 1 0:1 / / rw - a b c\n",
+		"1 1 0:99999999999 / / rw - a b c\n",
+		"-1 1 0:1 / / rw - a b c\n",
+		"1 1 0:1 / / rw - a b c", /* no newline: not whole */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		char text[512];
+		AUTO(mount_table) struct mount_table *table = NULL;
+		int len = snprintf(text, sizeof text, "5 1 0:9 / /good rw - tmpfs x rw\n%s", bad[i]);
+
+		table = parse(text, (size_t)len);
+		if (table->n_rows != 1)
+			fail_msg("accepted: %s", bad[i]);
+		assert_string_equal(table->rows[0].point, "/good");
+	}
+}
+
+static void test_parse_survives_truncation_at_every_byte(void **state)
+{
+	(void)state;
+	for (size_t len = 0; len < sizeof sample; len++) {
+		/* Exact memory, so that a byte too far is seen by the address sanitizer. */
+		char *copy = malloc(len ? len : 1);
+		AUTO(mount_table) struct mount_table *table = NULL;
+		size_t n_lines = 0;
+
+		assert_non_null(copy);
+		memcpy(copy, sample, len);
+		for (size_t i = 0; i < len; i++)
+			n_lines += copy[i] == '\n';
+		table = parse(copy, len);
+		assert_int_equal(table->n_rows, n_lines);
+		free(copy);
+	}
+}
+
+static void test_parse_survives_bit_flips(void **state)
+{
+	(void)state;
+	for (size_t bit = 0; bit < (sizeof sample - 1) * 8; bit++) {
+		char copy[sizeof sample];
+		AUTO(mount_table) struct mount_table *table = NULL;
+		size_t component_len;
+
+		memcpy(copy, sample, sizeof copy);
+		copy[bit / 8] = (char)(copy[bit / 8] ^ (1 << bit % 8));
+		table = parse(copy, sizeof copy - 1);
+		assert_in_range(table->n_rows, 6, 10);
+		for (size_t i = 0; i < table->n_rows; i++) {
+			(void)mount_row_component(&table->rows[i], &component_len);
+			(void)mount_table_over(table, &table->rows[i]);
+		}
+		(void)mount_table_resolve(table, "/usr/lib/x");
+	}
+}
+
+static void test_component_knows_only_ours(void **state)
+{
+	static const struct {
+		const char *type, *root, *source, *component;
+	} cases[] = {
+		{"erofs", "/a", "/run/bsi/image/scene-" HEX, "scene"},
+		{"erofs", "/a", "/run/bsi/image/a-b+c.1-" HEX, "a-b+c.1"},
+		{"ext4", "/a", "/run/bsi/image/scene-" HEX, NULL},
+		{"erofs", "a", "/run/bsi/image/scene-" HEX, NULL},
+		{"erofs", "/a", "/run/bsi/image/scene", NULL},
+		{"erofs", "/a", "/run/bsi/image/-" HEX, NULL},
+		{"erofs", "/a", "/run/bsi/image/" HEX, NULL},
+		{"erofs", "/a", "/run/bsi/image/x" HEX, NULL},
+		{"erofs", "/a", "/run/bsi/image/scene-" HEX "0", NULL},
+		{"erofs", "/a", "/run/bsi/image/SCENE-" HEX, NULL},
+		{"erofs", "/a", "/run/bsi/image/a/b-" HEX, NULL},
+		{"erofs", "/a", "/dev/loop0", NULL},
+		{"erofs", "/a", "", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct mount_row row = {.type = cases[i].type, .root = cases[i].root,
+			.source = cases[i].source, .point = "/"};
+		size_t len = 0;
+		const char *component = mount_row_component(&row, &len);
+
+		if (!cases[i].component != !component)
+			fail_msg("case %zu: %s", i, cases[i].source);
+		if (component) {
+			assert_int_equal(len, strlen(cases[i].component));
+			assert_memory_equal(component, cases[i].component, len);
+			assert_memory_equal(component + len + 1, HEX, MOUNT_DIGEST_HEX_LEN);
+		}
+	}
+}
+
+static void test_stack_and_place(void **state)
+{
+	AUTO(mount_table) struct mount_table *table = parse(sample, sizeof sample - 1);
+
+	(void)state;
+	assert_ptr_equal(mount_table_over(table, &table->rows[4]), &table->rows[5]);
+	assert_null(mount_table_over(table, &table->rows[5]));
+	assert_null(mount_table_over(table, &table->rows[3]));
+	assert_true(mount_row_is_in_place(&table->rows[4]));
+	assert_false(mount_row_is_in_place(&table->rows[6]));
+	assert_ptr_equal(mount_table_find(table, 65), &table->rows[3]);
+	assert_null(mount_table_find(table, 66));
+}
+
+static void test_resolve_walks_as_the_kernel_does(void **state)
+{
+	/* /usr/lib is hidden by what was mounted on /usr later. */
+	static const char text[] = "1 0 8:1 / / rw - ext4 a rw\n"
+				   "2 1 8:2 / /usr rw - ext4 b rw\n"
+				   "3 2 8:3 / /usr/lib rw - ext4 c rw\n"
+				   "4 2 8:4 / /usr rw - ext4 d rw\n"
+				   "5 4 8:5 / /usr/libx rw - ext4 e rw\n"
+				   "6 4 8:6 / /usr/share rw - ext4 f rw\n"
+				   "7 6 8:7 / /usr/share/x/y rw - ext4 g rw\n";
+	static const struct {
+		const char *path;
+		int id;
+	} cases[] = {
+		{"/", 1}, {"/etc/x", 1}, {"/usr", 4}, {"/usr/lib", 4}, {"/usr/lib/x", 4},
+		{"/usr/libx", 5}, {"/usr/libx/y", 5}, {"/usr/share/x", 6}, {"/usr/share/x/y", 7},
+		{"/usr/share/x/yy", 6}, {"/usr2", 1},
+	};
+	AUTO(mount_table) struct mount_table *table = parse(text, sizeof text - 1);
+	AUTO(mount_table) struct mount_table *ring = NULL;
+	static const char ring_text[] = "1 1 8:1 / / rw - ext4 a rw\n2 1 8:1 / / rw - ext4 a rw\n"
+					"1 2 8:1 / / rw - ext4 a rw\n";
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct mount_row *row = mount_table_resolve(table, cases[i].path);
+
+		assert_non_null(row);
+		if (row->id != cases[i].id)
+			fail_msg("%s: %d", cases[i].path, row->id);
+	}
+	ring = parse(ring_text, sizeof ring_text - 1);
+	assert_non_null(mount_table_resolve(ring, "/x"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parse_reads_fields_and_escapes),
+		cmocka_unit_test(test_parse_passes_over_rows_it_cannot_read),
+		cmocka_unit_test(test_parse_survives_truncation_at_every_byte),
+		cmocka_unit_test(test_parse_survives_bit_flips),
+		cmocka_unit_test(test_component_knows_only_ours),
+		cmocka_unit_test(test_stack_and_place),
+		cmocka_unit_test(test_resolve_walks_as_the_kernel_does),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
