@@ -34,36 +34,66 @@ static int report(struct agent *a, const char *action, const char *letter, const
 	const struct graft_report *graft, json_t **ret, struct error *reterr)
 {
 	AUTO_JSON json_t *status = NULL;
-	int r;
+	struct error unseen = {0};
 
-	r = status_compose(a, &status, reterr);
-	if (r < 0)
-		return r;
+	/* it was done, whether or not it can be shown */
+	if (status_compose(a, &status, &unseen) < 0) {
+		context_note(a, "it was done; the status cannot be shown: %s", unseen.text);
+		status = json_object();
+	}
 	*ret = json_pack("{s:s, s:s?, s:s?, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:O}", "action", action,
 		"letter", letter, "reason", reason, "files", "attached",
 		(json_int_t)graft->n_attached, "exchanged", (json_int_t)graft->n_exchanged, "off",
 		(json_int_t)graft->n_off, "kept", (json_int_t)graft->n_kept, "push_us",
 		(json_int_t)graft->push_us, "work_us", (json_int_t)graft->work_us, "status", status);
-	return *ret ? 0 : -ENOMEM;
+	return *ret ? 0 : error_set(reterr, -ENOMEM, "it was done; no memory to tell about it");
+}
+
+/* Where `current` points, and what may be gone back to from there. */
+struct place {
+	uint64_t current, previous;
+};
+
+static int read_place(struct agent *a, struct place *ret, struct error *reterr)
+{
+	int r = store_current_get(a->store, &ret->current, reterr);
+
+	return r < 0 ? r : store_previous_get(a->store, &ret->previous, reterr);
+}
+
+enum switch_direction {
+	SWITCH_ON,   /* what was current may be gone back to */
+	SWITCH_BACK, /* what was current is left for good */
+};
+
+static int point_to(struct agent *a, uint64_t number, enum switch_direction direction,
+	const struct place *before, struct error *reterr)
+{
+	if (before->current == number)
+		return 0;
+	if (direction == SWITCH_BACK)
+		return store_current_revert(a->store, number, 0, reterr);
+	return store_current_set(a->store, number, reterr);
 }
 
 /* Make `current` say number, then the mounts; or leave both as they were. */
-static int switch_to(struct agent *a, uint64_t number, struct fit *fit, struct graft_report *ret,
-	struct error *reterr)
+static int switch_to(struct agent *a, uint64_t number, enum switch_direction direction,
+	struct fit *fit, struct graft_report *ret, struct error *reterr)
 {
-	uint64_t before = 0;
+	struct place before;
 	int r;
 
-	r = store_current_get(a->store, &before, reterr);
-	if (r == 0 && before != number)
-		r = store_current_set(a->store, number, reterr);
+	r = read_place(a, &before, reterr);
+	if (r == 0)
+		r = point_to(a, number, direction, &before, reterr);
 	if (r < 0)
 		return r;
 	r = attach_fit(a, fit, ret, reterr);
 	if (r < 0) {
 		struct error again;
 
-		if (before != number && store_current_set(a->store, before, &again) < 0)
+		if (before.current != number &&
+			store_current_revert(a->store, before.current, before.previous, &again) < 0)
 			context_note(a, "current could not be set back: %s", again.text);
 		return r;
 	}
@@ -168,7 +198,7 @@ static int take_manifest(struct agent *a, struct repository *repository, const s
 		number = installed.generation->number;
 	else
 		r = write_generation(a, m, bytes, fit, &number, reterr);
-	return r < 0 ? r : switch_to(a, number, fit, ret, reterr);
+	return r < 0 ? r : switch_to(a, number, SWITCH_ON, fit, ret, reterr);
 }
 
 static int take_entry(struct agent *a, struct repository *repository,
@@ -195,7 +225,7 @@ static int take_current(struct agent *a, struct repository *repository, struct g
 	if (r < 0)
 		return r;
 	if (!installed.manifest)
-		return switch_to(a, 0, NULL, ret, reterr);
+		return switch_to(a, 0, SWITCH_BACK, NULL, ret, reterr);
 	if (repository) {
 		bytes = (struct buffer){.data = installed.generation->manifest,
 			.len = installed.generation->manifest_len};
@@ -207,7 +237,7 @@ static int take_current(struct agent *a, struct repository *repository, struct g
 	r = fit_measure(a->root_fd, installed.manifest, &fit, reterr);
 	if (r < 0)
 		return r;
-	return switch_to(a, installed.generation->number, fit, ret, reterr);
+	return switch_to(a, installed.generation->number, SWITCH_ON, fit, ret, reterr);
 }
 
 static bool did_change(const struct graft_report *report)
@@ -283,7 +313,7 @@ static int take_off_withdrawn(struct agent *a, struct decision *decision,
 {
 	decision->entry = decision->withdrawn;
 	*ret_action = "withdrawn";
-	return switch_to(a, 0, NULL, graft, reterr);
+	return switch_to(a, 0, SWITCH_BACK, NULL, graft, reterr);
 }
 
 static int obey(struct agent *a, struct repository *repository, bool is_fresh,
@@ -415,7 +445,7 @@ static int leave_for(struct agent *a, const struct installed *installed, uint64_
 		reterr);
 	if (r < 0)
 		return r;
-	r = switch_to(a, number, fit, graft, reterr);
+	r = switch_to(a, number, SWITCH_BACK, fit, graft, reterr);
 	if (r < 0) {
 		struct error again;
 
@@ -439,7 +469,7 @@ int agent_remove(struct agent *a, enum agent_remove_flags flags, json_t **ret,
 	if (r < 0)
 		return r;
 	if (!installed.manifest) {
-		r = switch_to(a, 0, NULL, &graft, reterr);
+		r = switch_to(a, 0, SWITCH_BACK, NULL, &graft, reterr);
 		return r < 0 ? r
 			     : report(a, did_change(&graft) ? "removed" : "nothing", NULL,
 				       "nothing was installed", &graft, ret, reterr);

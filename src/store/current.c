@@ -110,6 +110,24 @@ int store_current_set(struct store *s, uint64_t number, struct error *reterr)
 	return save(s, &p, reterr);
 }
 
+int store_current_revert(struct store *s, uint64_t number, uint64_t previous,
+	struct error *reterr)
+{
+	struct pointers p;
+	int r;
+
+	r = store_check_locked(s, reterr);
+	if (r == 0)
+		r = check_target(s, number, reterr);
+	if (r == 0)
+		r = load(s, &p, reterr);
+	if (r < 0)
+		return r;
+	p.current = number;
+	p.previous = previous;
+	return save(s, &p, reterr);
+}
+
 int store_good_set(struct store *s, uint64_t number, struct error *reterr)
 {
 	struct pointers p;

@@ -53,6 +53,12 @@ int store_generation_list(struct store *s, uint64_t **ret, size_t *ret_n, struct
 int store_current_get(struct store *s, uint64_t *ret_number, struct error *reterr) MUST_CHECK;
 /* In one atomic step: previous = current, current = number. -ENOENT if there is no such one. */
 int store_current_set(struct store *s, uint64_t number, struct error *reterr) MUST_CHECK;
+/*
+ * Take a step back in one atomic step: current = number, and what may be gone back to from there.
+ * So what was left never counts as what was before. -ENOENT if there is no such generation.
+ */
+int store_current_revert(struct store *s, uint64_t number, uint64_t previous,
+	struct error *reterr) MUST_CHECK;
 /* What current was before it was last set to another number; 0 is the base. */
 int store_previous_get(struct store *s, uint64_t *ret_number, struct error *reterr) MUST_CHECK;
 /* The last generation that passed its probation; 0 is the base. */
