@@ -13,7 +13,7 @@
 #define COST_DIFFER (14U * 16U)
 #define COST_DIFFER_AGAIN (9U * 16U)
 #define COST_FIELD (22U * 16U)
-#define COST_SENT_BYTE (5U * 16U + 8U)
+#define COST_SENT_BYTE (3U * 16U + 8U)
 #define COST_SENT_START (11U * 16U)
 #define COST_SEEK (17U * 16U)
 #define COST_NEVER (1U << 30)

@@ -8,18 +8,20 @@
 #include "base/error.h"
 #include "delta/mix.h"
 #include "delta/predict.h"
+#include "delta/target.h"
 
 /* After a difference this many bytes are looked at one by one; then runs are counted again. */
 #define NEAR_BYTES 24U
-#define FLAG_INPUTS 6U
+#define FLAG_INPUTS 7U
 #define FLAG_TABLE_BITS 16U
 #define MISS_MODELS 5U
 #define TRAIN_BYTES_MAX (1U << 19)
-#define TRAIN_WINDOW_MIN 256U
+#define TRAIN_WINDOW_MIN 64U
 #define TRAIN_WINDOW_MAX 16384U
 
 struct body {
 	struct literal *literal;
+	struct target *target;
 	struct mix *flags;
 	/* operations */
 	struct bit_model rest_kind[2], seek_kind[3][2];
@@ -57,6 +59,7 @@ void body_free(struct body *b)
 	if (!b)
 		return;
 	literal_free(b->literal);
+	target_free(b->target);
 	mix_free(b->flags);
 	free(b);
 }
@@ -69,6 +72,8 @@ int body_new(unsigned model_bits, struct body **ret)
 	if (!b)
 		return -ENOMEM;
 	r = literal_new(model_bits, &b->literal);
+	if (r >= 0)
+		r = target_new(&b->target);
 	if (r >= 0)
 		r = mix_new(FLAG_TABLE_BITS, FLAG_INPUTS, &b->flags);
 	if (r < 0)
@@ -313,8 +318,7 @@ static void body_code_byte(struct body_walk *w)
 	uint64_t mark = body_mark(w);
 	uint8_t value;
 
-	value = literal_replace(w->b->literal, w->c, w->new_at, w->f->old->data[w->old_at],
-				w->class, w->c->encoding ? *at : 0);
+	value = literal_replace(w->b->literal, w->c, w->new_at, w->old_at, w->class, w->c->encoding ? *at : 0);
 	if (!w->c->encoding)
 		*at = value;
 	w->b->stats.n_replaced++;
@@ -353,6 +357,14 @@ static void body_pass(struct body_walk *w, enum field_kind kind, bool differed)
 	body_advance(w, width, differed);
 }
 
+/* Did the byte n places before differ in this copy? */
+static uint32_t body_differed(const struct body_walk *w, size_t n)
+{
+	if (w->new_at < n || w->old_at < n)
+		return 0;
+	return w->f->new[w->new_at - n] != w->f->old->data[w->old_at - n];
+}
+
 static bool body_code_flag(struct body_walk *w, enum field_kind kind, bool differs)
 {
 	const uint8_t *old = w->f->old->data + w->old_at;
@@ -361,6 +373,7 @@ static bool body_code_flag(struct body_walk *w, enum field_kind kind, bool diffe
 	uint32_t before = w->old_at ? old[-1] : 0, before2 = w->old_at > 1 ? old[-2] : 0;
 	uint32_t new_before = w->new_at ? new[-1] : 0;
 	uint32_t since = w->since > 15 ? 15 : w->since;
+	uint32_t far = body_differed(w, 4) << 2 | body_differed(w, 8) << 1 | body_differed(w, 24);
 	uint32_t hashes[FLAG_INPUTS] = {
 		mix_hash(1, since << 8 | w->history),
 		mix_hash(2, here << 8 | before),
@@ -368,6 +381,7 @@ static bool body_code_flag(struct body_walk *w, enum field_kind kind, bool diffe
 		mix_hash(4, (here << 8 | new_before) << 4 | (w->history & 3)),
 		mix_hash(5, here << 4 | since),
 		mix_hash(6, (uint32_t)w->class << 8 | (w->history & 15)),
+		mix_hash(7, far << 8 | (w->history & 15) << 4 | (uint32_t)(w->new_at & 7)),
 	};
 	uint64_t mark = body_mark(w);
 	bool got = mix_bit(w->b->flags, w->c, hashes, since, (unsigned)kind, differs);
@@ -492,16 +506,46 @@ static void body_code_copy(struct body_walk *w)
 	}
 }
 
+/* A field inside sent code: by what it refers to. */
+static void body_code_sent_field(struct body_walk *w, unsigned tail, size_t repeat)
+{
+	uint8_t *at = w->f->new + w->new_at;
+	uint64_t from = predict_sent_addr(&w->predict, w->new_at) + 4 + tail, target;
+	struct target_context x = {.from = (uint32_t)from, .opcode = {at[-1], at[-2]}};
+	uint32_t value = w->c->encoding ? elf_u32(at) + (uint32_t)from : 0;
+
+	if (repeat != SIZE_MAX && predict_old_target(&w->predict, repeat, &target)) {
+		x.has_expected = true;
+		x.expected = (uint32_t)move_addr(w->moves, target);
+	}
+	value = target_code(w->b->target, w->c, &x, value);
+	if (!w->c->encoding)
+		elf_put_u32(at, value - (uint32_t)from);
+	literal_skip_field(w->b->literal, w->new_at);
+	w->left += 4;
+	body_advance(w, 4, false);
+}
+
 static void body_code_sent(struct body_walk *w, size_t n)
 {
+	size_t end = w->new_at + n;
 	uint64_t mark = body_mark(w);
+	bool is_code = w->class == LITERAL_CODE && w->has_new_elf && w->predict.new_elf &&
+		       w->f->old->elf.machine == ELF_MACHINE_X86_64;
 
 	literal_begin(w->b->literal, w->new_at, w->class);
-	for (size_t i = 0; i < n && !w->c->err; i++) {
+	while (w->new_at < end && !w->c->err) {
 		uint8_t *at = w->f->new + w->new_at;
-		uint8_t value = literal_code(w->b->literal, w->c, w->new_at,
-					     w->c->encoding ? *at : 0);
+		unsigned tail;
+		size_t repeat;
+		uint8_t value;
 
+		if (is_code && end - w->new_at >= 4 && w->new_at >= 2 &&
+		    literal_is_field(w->b->literal, w->new_at, &tail, &repeat)) {
+			body_code_sent_field(w, tail, repeat);
+			continue;
+		}
+		value = literal_code(w->b->literal, w->c, w->new_at, w->c->encoding ? *at : 0);
 		if (!w->c->encoding)
 			*at = value;
 		w->left++;
@@ -520,6 +564,29 @@ static enum literal_class body_class(const struct field_map *old, uint64_t at)
 			return LITERAL_CODE;
 	}
 	return LITERAL_DATA;
+}
+
+/* Teach the model of targets the references in [from, to) of the old file. */
+static void body_train_targets(struct body_walk *w, size_t from, size_t to)
+{
+	size_t at = from;
+
+	while ((at = field_next(w->f->old, at, to)) < to) {
+		enum field_kind kind = field_at(w->f->old, at);
+		const uint8_t *p = w->f->old->data + at;
+		struct target_context x = {0};
+		uint64_t target, moved;
+
+		if (kind <= FIELD_MEMORY4 && at >= 2 &&
+		    predict_old_target(&w->predict, at, &target)) {
+			moved = move_addr(w->moves, target);
+			x.opcode[0] = p[-1];
+			x.opcode[1] = p[-2];
+			x.from = (uint32_t)(moved - elf_u32(p));
+			(void)target_code(w->b->target, NULL, &x, (uint32_t)moved);
+		}
+		at += field_width(kind);
+	}
 }
 
 /* Teach the model what surrounds the places where bytes are sent. */
@@ -551,6 +618,8 @@ static void body_train(struct body_walk *w)
 			to = from + budget;
 		literal_train(w->b->literal, (size_t)from, (size_t)to,
 			      body_class(w->f->old, middle ? middle - 1 : 0));
+		if (w->f->old->elf.machine == ELF_MACHINE_X86_64)
+			body_train_targets(w, (size_t)from, (size_t)to);
 		budget -= to - from;
 		done_to = (size_t)to;
 	}

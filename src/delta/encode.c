@@ -15,7 +15,7 @@
 #include "delta/table.h"
 
 #define OUTPUT_BYTES_MAX SIZE_MAX
-#define TRAIN_SHIFT 4U
+#define TRAIN_SHIFT 3U
 #define PLAIN_TRY_PART 16U
 
 /* A file as it will be coded. */

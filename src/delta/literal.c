@@ -9,10 +9,10 @@
 #include "delta/x86.h"
 
 #define N_INPUTS 10U
-#define N_REPLACE_INPUTS 7U
+#define N_REPLACE_INPUTS 10U
 #define REPLACE_BITS 16U
 /* Repeats: the last place where these many bytes stood. */
-#define MATCH_MIN 5U
+#define MATCH_MIN 4U
 #define MATCH_VERIFY_MAX 32U
 #define MATCH_TABLE_BITS_MAX 20U
 #define MATCH_TABLE_BITS_MIN 10U
@@ -267,6 +267,36 @@ uint8_t literal_code(struct literal *l, struct coder *c, size_t at, uint8_t valu
 	return value;
 }
 
+bool literal_is_field(struct literal *l, size_t at, unsigned *ret_tail, size_t *ret_repeat)
+{
+	uint8_t bytes[16] = {0};
+	struct x86_instruction in;
+	size_t have;
+
+	if (l->class != LITERAL_CODE)
+		return false;
+	literal_follow(l, l->new, at);
+	have = at - l->instruction;
+	if (!have || have > 14)
+		return false;
+	memcpy(bytes, l->new + l->instruction, have);
+	in = x86_decode(bytes, 15);
+	if (!in.field || in.field != have)
+		return false;
+	*ret_tail = in.tail;
+	(void)literal_match_find(l, at);
+	*ret_repeat = l->match == MATCH_NONE || l->match & MATCH_IN_NEW ? SIZE_MAX : l->match;
+	return true;
+}
+
+void literal_skip_field(struct literal *l, size_t at)
+{
+	(void)at;
+	/* the distance differs from place to place: a repeat goes on behind it */
+	if (l->match != MATCH_NONE)
+		l->match += 4;
+}
+
 void literal_train(struct literal *l, size_t from, size_t to, enum literal_class class)
 {
 	literal_begin(l, from, class);
@@ -278,11 +308,21 @@ void literal_train(struct literal *l, size_t from, size_t to, enum literal_class
 	}
 }
 
-uint8_t literal_replace(struct literal *l, struct coder *c, size_t at, uint8_t replaced,
+/* The old byte, moved as the byte n places before was. */
+static uint8_t literal_shifted(const struct literal *l, size_t at, size_t old_at, size_t n)
+{
+	if (at < n || old_at < n)
+		return 0;
+	return (uint8_t)(l->old[old_at] + l->new[at - n] - l->old[old_at - n]);
+}
+
+uint8_t literal_replace(struct literal *l, struct coder *c, size_t at, size_t old_at,
 			enum literal_class class, uint8_t value)
 {
+	uint8_t replaced = l->old[old_at];
 	uint8_t before = at ? l->new[at - 1] : 0, before2 = at > 1 ? l->new[at - 2] : 0;
 	uint8_t guess = (uint8_t)(replaced + (l->last_by - l->last_replaced));
+	uint32_t four = literal_shifted(l, at, old_at, 4), eight = literal_shifted(l, at, old_at, 8);
 	uint32_t hashes[N_REPLACE_INPUTS] = {
 		mix_hash(1, replaced),
 		mix_hash(2, (uint32_t)replaced << 8 | before),
@@ -291,6 +331,9 @@ uint8_t literal_replace(struct literal *l, struct coder *c, size_t at, uint8_t r
 		mix_hash(5, (uint32_t)replaced << 16 | (uint32_t)before << 8 | before2),
 		mix_hash(6, class),
 		mix_hash(7, (uint32_t)guess << 8 | replaced),
+		mix_hash(8, eight),
+		mix_hash(9, eight << 8 | four),
+		mix_hash(10, four << 3 | (at & 7)),
 	};
 
 	value = literal_bits(l->replace, c, hashes, N_REPLACE_INPUTS, (unsigned)class, value);

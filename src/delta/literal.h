@@ -37,8 +37,16 @@ int literal_start(struct literal *l, const uint8_t *old, size_t old_len, const u
 void literal_begin(struct literal *l, size_t at, enum literal_class class);
 /* The byte at a place; places follow each other within a run. */
 uint8_t literal_code(struct literal *l, struct coder *c, size_t at, uint8_t value);
-/* A byte that replaces another. before: what the byte before it replaced, and by what. */
-uint8_t literal_replace(struct literal *l, struct coder *c, size_t at, uint8_t replaced,
+/*
+ * Inside a run of code: does a PC-relative field of an x86-64 instruction start at this place?
+ * ret_tail: bytes of the instruction behind the field. ret_repeat: the place in the old file where
+ * the same bytes were found, or SIZE_MAX.
+ */
+bool literal_is_field(struct literal *l, size_t at, unsigned *ret_tail, size_t *ret_repeat);
+/* The field's four bytes were put in place by other means: go on behind them. */
+void literal_skip_field(struct literal *l, size_t at);
+/* A byte that replaces the old one at old_at. */
+uint8_t literal_replace(struct literal *l, struct coder *c, size_t at, size_t old_at,
 			enum literal_class class, uint8_t value);
 /* Learn [from, to) of the old file. */
 void literal_train(struct literal *l, size_t from, size_t to, enum literal_class class);

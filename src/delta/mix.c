@@ -122,7 +122,7 @@ static void mix_slot_update(const struct mix *m, uint32_t *slot, unsigned bit)
 static void mix_learn(int32_t *weights, const int32_t *inputs, unsigned n, int32_t error)
 {
 	for (unsigned i = 0; i < n; i++) {
-		weights[i] += (inputs[i] * error + (1 << 16)) / (1 << 17);
+		weights[i] += (inputs[i] * error + (1 << 15)) / (1 << 16);
 		if (weights[i] > WEIGHT_ONE * 16)
 			weights[i] = WEIGHT_ONE * 16;
 		if (weights[i] < -WEIGHT_ONE * 16)

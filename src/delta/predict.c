@@ -253,6 +253,26 @@ static uint64_t predict_special64(struct predict *p, size_t old_at, size_t new_a
 	return v;
 }
 
+uint64_t predict_sent_addr(const struct predict *p, size_t new_at)
+{
+	uint64_t addr;
+
+	return p->new_elf && elf_addr_of(p->new_elf, new_at, &addr) ? addr : new_at;
+}
+
+bool predict_old_target(struct predict *p, size_t old_at, uint64_t *ret)
+{
+	enum field_kind kind;
+	uint64_t from;
+
+	if (old_at >= p->old->len || p->old->len - old_at < 4)
+		return false;
+	kind = field_at(p->old, old_at);
+	if (kind == FIELD_NONE || kind > FIELD_MEMORY4)
+		return false;
+	return predict_parts(p, kind, old_at, 0, ret, &from);
+}
+
 /* Put a value behind those that are there, if it is another one. */
 static void predict_add(struct predicted *ret, uint64_t value, bool is_wide)
 {

@@ -40,6 +40,10 @@ void predict_field(struct predict *p, enum field_kind kind, size_t old_at, size_
 /* Add the other candidates. */
 void predict_more(const struct predict *p, enum field_kind kind, size_t old_at,
 		  struct predicted *ret);
+/* The address of a place in sent bytes. */
+uint64_t predict_sent_addr(const struct predict *p, size_t new_at);
+/* What a code field of the old file refers to; false if there is none at this place. */
+bool predict_old_target(struct predict *p, size_t old_at, uint64_t *ret);
 /* The field is now in the new file, and was not what was predicted. */
 void predict_learn(struct predict *p, enum field_kind kind, size_t old_at, size_t new_at);
 void predict_learn_recent(struct predict *p, int64_t distance);
