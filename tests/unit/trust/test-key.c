@@ -181,6 +181,45 @@ static void test_key_takes_an_ecdsa_point(void **state)
 	EVP_PKEY_free(pkey);
 }
 
+/* A modulus of that many bits; that nobody knows its factors does not matter here. */
+static EVP_PKEY *rsa_of(size_t bits)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	uint8_t n[1024] = {}, e[] = {1, 0, 1};
+	EVP_PKEY *pkey = NULL;
+	OSSL_PARAM params[3];
+
+	/* both in the order of the machine's bytes: 0x010001 reads the same from either end */
+	memset(n, 0xff, bits / 8);
+	params[0] = OSSL_PARAM_construct_BN("n", n, bits / 8);
+	params[1] = OSSL_PARAM_construct_BN("e", e, sizeof e);
+	params[2] = OSSL_PARAM_construct_end();
+	assert_int_equal(EVP_PKEY_fromdata_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params), 1);
+	EVP_PKEY_CTX_free(ctx);
+	return pkey;
+}
+
+static void test_key_bounds_the_size_of_rsa(void **state)
+{
+	static const struct {
+		size_t bits;
+		int code;
+	} rows[] = {{2040, -BSI_E_SIGNATURE}, {2048, 0}, {4096, 0}, {4104, -BSI_E_SIGNATURE},
+		{8192, -BSI_E_SIGNATURE}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		EVP_PKEY *pkey = rsa_of(rows[i].bits);
+		AUTO_FREE char *pem = pem_of(pkey);
+		AUTO_JSON json_t *object = object_of("rsa", "rsassa-pss-sha256", pem);
+		AUTO(trust_key) struct trust_key *key = NULL;
+
+		assert_int_equal(decode(object, &key), rows[i].code);
+		EVP_PKEY_free(pkey);
+	}
+}
+
 static void test_key_refuses_what_does_not_fit_its_scheme(void **state)
 {
 	EVP_PKEY *p256 = EVP_EC_gen("P-256"), *p384 = EVP_EC_gen("P-384");
@@ -292,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_key_verifies_every_kind),
 		cmocka_unit_test(test_key_refuses_other_paddings_and_hashes),
 		cmocka_unit_test(test_key_takes_an_ecdsa_point),
+		cmocka_unit_test(test_key_bounds_the_size_of_rsa),
 		cmocka_unit_test(test_key_refuses_what_does_not_fit_its_scheme),
 		cmocka_unit_test(test_key_of_an_unknown_kind_verifies_nothing),
 		cmocka_unit_test(test_keyid_covers_every_member),

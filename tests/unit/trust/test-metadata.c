@@ -210,6 +210,11 @@ static void test_metadata_refuses_values_out_of_range(void **state)
 		{1, "meta", "{\"snapshot.json\":{\"version\":1},\"x.json\":{\"version\":1}}",
 			-BSI_E_FORMAT},
 		{1, "meta", "{\"x.json\":{\"version\":1}}", -BSI_E_FORMAT},
+		/* a member like any unknown one where online keys sign */
+		{1, "issued", "null", 0},
+		{2, "issued", "\"2099-01-01T00:00:00Z\"", 0},
+		{0, "issued", "null", -BSI_E_FORMAT},
+		{3, "issued", "\"now\"", -BSI_E_FORMAT},
 		{2, "meta", "{\"targets.json\":{\"version\":0}}", -BSI_E_FORMAT},
 		{2, "meta", "{\"targets.json\":{}}", -BSI_E_FORMAT},
 		{0, "consistent_snapshot", "1", -BSI_E_FORMAT},
@@ -328,7 +333,7 @@ static void test_scan_counts_values_and_signatures(void **state)
 		buffer_clear(&text);
 		buffer_put_text(&text, "{\"signed\":{\"signatures\":[0");
 		put_many(&text, ",1", 1000);
-		buffer_put_text(&text, "]},\"other\":[0");
+		buffer_put_text(&text, "]},\"signatures\":[1,2],\"other\":[0");
 		put_many(&text, ",1", 1000);
 		buffer_put_text(&text, "]}");
 		assert_int_equal(scan(&text), 0);

@@ -609,12 +609,66 @@ static void test_update_refuses_other_bytes_than_listed(void **state)
 	json_object_del(r->roles[TARGETS].md, "x");
 	repository_publish(r, TARGETS);
 	assert_int_equal(repository_refresh(r, NULL), -BSI_E_DIGEST);
+	assert_int_equal(folder_version(&r->device, "snapshot.json"), 1);
+	assert_false(folder_has(&r->device, "targets.json"));
+}
+
+static void test_update_refuses_another_snapshot_than_listed(void **state)
+{
+	struct repository *r = *state;
 
 	json_object_set_new(r->roles[SNAPSHOT].md, "spec_version", json_string("1.0.35"));
 	repository_publish(r, SNAPSHOT);
-	folder_drop(&r->device, "snapshot.json");
 	assert_int_equal(repository_refresh(r, NULL), -BSI_E_DIGEST);
-	assert_false(folder_has(&r->device, "targets.json"));
+	assert_false(folder_has(&r->device, "snapshot.json"));
+}
+
+static void store(struct repository *r, const char *as, const char *served)
+{
+	for (size_t i = 0; i < r->server.n_files; i++)
+		if (strcmp(r->server.files[i].name, served) == 0)
+			folder_put(&r->device, as, r->server.files[i].data, r->server.files[i].len);
+}
+
+static void test_update_fetches_a_snapshot_that_is_not_the_listed_one(void **state)
+{
+	struct repository *r = *state;
+
+	assert_refreshed(r);
+	json_object_set_new(r->roles[SNAPSHOT].md, "spec_version", json_string("1.0.35"));
+	repository_put(r, "x", r->roles[SNAPSHOT].md, r->roles[SNAPSHOT].signers, 1);
+	store(r, "snapshot.json", "x");
+	assert_refreshed(r);
+	repository_assert_requests(r, "2.root.json timestamp.json 1.snapshot.json");
+}
+
+/* A fresh timestamp does not make a snapshot fresh that has expired. */
+static void test_update_refuses_a_stored_snapshot_that_expired(void **state)
+{
+	struct repository *r = *state;
+
+	assert_refreshed(r);
+	r->now_utc_s += 8 * 86400;
+	json_object_set_new(r->roles[TIMESTAMP].md, "expires",
+		json_string(utc_format(r->now_utc_s + 1000).text));
+	repository_bump(r, TIMESTAMP);
+	repository_publish(r, TIMESTAMP);
+	assert_int_equal(repository_refresh(r, NULL), -BSI_E_EXPIRED);
+	repository_assert_requests(r, "2.root.json timestamp.json 1.snapshot.json");
+}
+
+/* The same version with another expiry is not news, so that the stored one counts. */
+static void test_update_a_version_does_not_live_longer_than_it_said(void **state)
+{
+	struct repository *r = *state;
+
+	assert_refreshed(r);
+	r->now_utc_s += 8 * 86400;
+	json_object_set_new(r->roles[TIMESTAMP].md, "expires",
+		json_string(utc_format(r->now_utc_s + 1000).text));
+	repository_publish(r, TIMESTAMP);
+	assert_refused(r, -BSI_E_EXPIRED);
+	repository_assert_requests(r, "2.root.json timestamp.json");
 }
 
 /* --- the root chain --- */
@@ -950,11 +1004,30 @@ static void test_offline_still_verifies(void **state)
 	repository_release(r);
 	assert_refreshed(r);
 	repository_put(r, "x", r->roles[TARGETS].md, &other, 1);
-	for (size_t i = 0; i < r->server.n_files; i++)
-		if (strcmp(r->server.files[i].name, "x") == 0)
-			folder_put(&r->device, "targets.json", r->server.files[i].data,
-				r->server.files[i].len);
+	store(r, "targets.json", "x");
 	assert_int_equal(offline(r, "a"), -BSI_E_THRESHOLD);
+}
+
+/* Older than listed is what an interruption leaves; nothing leaves anything else. */
+static void test_offline_refuses_what_no_refresh_leaves(void **state)
+{
+	struct repository *r = *state;
+
+	repository_add_target(r, TARGETS, "a", "content");
+	repository_bump(r, TARGETS);
+	repository_release(r);
+	assert_refreshed(r);
+	json_object_set_new(r->roles[TARGETS].md, "spec_version", json_string("1.0.35"));
+	repository_put(r, "x", r->roles[TARGETS].md, r->roles[TARGETS].signers, 1);
+	store(r, "targets.json", "x");
+	assert_int_equal(offline(r, "a"), -BSI_E_DIGEST);
+	repository_bump(r, TARGETS);
+	repository_put(r, "x", r->roles[TARGETS].md, r->roles[TARGETS].signers, 1);
+	store(r, "targets.json", "x");
+	assert_int_equal(offline(r, "a"), -BSI_E_DIGEST);
+	/* without a snapshot there is nothing to compare with */
+	folder_drop(&r->device, "snapshot.json");
+	assert_int_equal(offline(r, "a"), 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -992,6 +1065,10 @@ int main(void)
 		TEST(test_update_compares_with_an_expired_snapshot),
 		TEST(test_update_refuses_versions_other_than_listed),
 		TEST(test_update_refuses_other_bytes_than_listed),
+		TEST(test_update_refuses_another_snapshot_than_listed),
+		TEST(test_update_fetches_a_snapshot_that_is_not_the_listed_one),
+		TEST(test_update_refuses_a_stored_snapshot_that_expired),
+		TEST(test_update_a_version_does_not_live_longer_than_it_said),
 		TEST(test_root_follows_a_chain_of_rotations),
 		TEST(test_root_needs_the_old_keys_and_its_own),
 		TEST(test_root_is_exactly_the_next_version),
@@ -1010,6 +1087,7 @@ int main(void)
 		TEST(test_offline_needs_no_server_and_no_time),
 		TEST(test_offline_stands_after_an_interrupted_refresh),
 		TEST(test_offline_still_verifies),
+		TEST(test_offline_refuses_what_no_refresh_leaves),
 	};
 
 	return cmocka_run_group_tests_name("update", tests, NULL, NULL);
