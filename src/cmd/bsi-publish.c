@@ -4,6 +4,7 @@
 
 #include <locale.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 static const struct verb_option init_options[] = {
 	{"base", VERB_VALUES, "ID[=NAME]", "a base, such as debian:12:amd64; may be given again"},
@@ -112,6 +113,8 @@ int main(int argc, char **argv)
 	/* names in archives are UTF-8, whatever the caller's locale is */
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))
 		(void)setlocale(LC_CTYPE, "");
+	/* what is published is for everyone; keys get modes of their own */
+	(void)umask(022);
 	(void)signal(SIGPIPE, SIG_IGN);
 	return program_main(&program, argc, argv);
 }

@@ -77,15 +77,48 @@ static bool is_doubtful(const char *item, size_t len)
 	return false;
 }
 
-/* A line without its outer blanks, cut to what a plan shows. */
+/* Length of the well-formed UTF-8 sequence of printable text at the start, or 0. */
+static size_t sequence_len(const unsigned char *at, size_t left)
+{
+	size_t len = *at < 0x80 ? 1 : *at >= 0xc2 && *at < 0xe0 ? 2 : *at >= 0xe0 && *at < 0xf0 ? 3
+		: *at >= 0xf0 && *at < 0xf5                   ? 4
+							      : 0;
+
+	if (len == 0 || len > left || *at < 0x20 || *at == 0x7f)
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+	/* overlong forms, surrogates, beyond Unicode, and the controls U+0080 to U+009F */
+	if ((*at == 0xe0 && at[1] < 0xa0) || (*at == 0xed && at[1] >= 0xa0) ||
+		(*at == 0xf0 && at[1] < 0x90) || (*at == 0xf4 && at[1] >= 0x90) ||
+		(*at == 0xc2 && at[1] < 0xa0))
+		return 0;
+	return len;
+}
+
+/* A line without its outer blanks, fit for terminals and JSON, cut to what a plan shows. */
 static char *shown_line(const char *line, const char *eol)
 {
+	char *shown = malloc(LINE_SHOWN_BYTES + 5);
+	size_t n = 0;
+
 	while (line < eol && isspace((unsigned char)*line))
 		line++;
 	while (eol > line && isspace((unsigned char)eol[-1]))
 		eol--;
-	return strndup(line, (size_t)(eol - line) < LINE_SHOWN_BYTES ? (size_t)(eol - line)
-								     : LINE_SHOWN_BYTES);
+	while (shown && line < eol && n < LINE_SHOWN_BYTES) {
+		size_t len = sequence_len((const unsigned char *)line, (size_t)(eol - line));
+
+		if (len == 0)
+			shown[n++] = '?';
+		memcpy(shown + n, line, len);
+		n += len;
+		line += len > 0 ? len : 1;
+	}
+	if (shown)
+		shown[n] = '\0';
+	return shown;
 }
 
 static int add_mention(struct changelog *c, const char *id, size_t id_len, const char *version,

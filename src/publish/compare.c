@@ -10,9 +10,23 @@
 
 const struct package *compare_base_package(const struct compare *c, size_t from, size_t package)
 {
-	const struct package *p = &c->to->packages[package];
+	return c->base_packages[from][package];
+}
 
-	return state_package(c->from[from], p->name, p->architecture);
+static int find_packages(struct compare *c)
+{
+	for (size_t from = 0; from < c->n_from; from++) {
+		const struct package **found =
+			calloc(c->to->n_packages + 1, sizeof(const struct package *));
+
+		if (!found)
+			return -ENOMEM;
+		c->base_packages[from] = found;
+		for (size_t i = 0; i < c->to->n_packages; i++)
+			found[i] = state_package(c->from[from], c->to->packages[i].name,
+				c->to->packages[i].architecture);
+	}
+	return 0;
 }
 
 static bool same_xattrs(const struct state_file *a, const struct state_file *b)
@@ -42,7 +56,6 @@ bool compare_is_same(const struct state_file *a, const struct state_file *b, boo
 	return !with_xattrs || same_xattrs(a, b);
 }
 
-/* Hash only what could be the same. */
 static int measure_pair(struct compare *c, size_t from, struct state_file *a, struct state_file *b,
 	struct error *reterr)
 {
@@ -106,21 +119,38 @@ static int compare_file(struct compare *c, struct state_file *f, struct error *r
 	return differs ? add_row(c, &row) : 0;
 }
 
+/* For each package of a base state: its number in the patched state, SIZE_MAX where it is gone. */
+static size_t *number_packages(const struct compare *c, size_t from)
+{
+	const struct state *s = c->from[from];
+	size_t *numbers = malloc((s->n_packages + 1) * sizeof *numbers);
+
+	for (size_t i = 0; numbers && i < s->n_packages; i++)
+		numbers[i] = SIZE_MAX;
+	for (size_t i = 0; numbers && i < c->to->n_packages; i++) {
+		const struct package *p = compare_base_package(c, from, i);
+
+		if (p)
+			numbers[p - s->packages] = i;
+	}
+	return numbers;
+}
+
 static int find_lost(struct compare *c, const bool *is_wanted, size_t from)
 {
 	const struct state *s = c->from[from];
+	AUTO_FREE size_t *numbers = number_packages(c, from);
 
+	if (!numbers)
+		return -ENOMEM;
 	for (size_t i = 0; i < s->n_files; i++) {
 		struct state_file *f = &s->files[i];
-		const struct package *p = &s->packages[f->package];
-		const struct package *now = state_package(c->to, p->name, p->architecture);
-		struct compare_lost lost = {.base = f, .from = from};
+		struct compare_lost lost = {
+			.base = f, .from = from, .package = numbers[f->package]};
 		int r;
 
-		if (!now || state_find(c->to, f->path))
-			continue;
-		lost.package = (size_t)(now - c->to->packages);
-		if (!is_wanted[lost.package])
+		if (lost.package == SIZE_MAX || !is_wanted[lost.package] ||
+			state_find(c->to, f->path))
 			continue;
 		r = add_lost(c, &lost);
 		if (r < 0)
@@ -228,11 +258,12 @@ int compare_make(struct state *const *from, size_t n_from, struct state *to,
 	const bool *is_wanted, struct compare *ret, struct error *reterr)
 {
 	struct compare c = {.from = from, .n_from = n_from, .to = to};
-	int r = 0;
+	int r;
 
 	if (n_from == 0 || n_from > COMPARE_FROM_MAX)
 		return error_set(reterr, -BSI_E_LIMIT, "between 1 and %d base states can be compared",
 			COMPARE_FROM_MAX);
+	r = find_packages(&c);
 	for (size_t i = 0; r == 0 && i < to->n_files; i++)
 		if (is_wanted[to->files[i].package])
 			r = compare_file(&c, &to->files[i], reterr);
@@ -256,6 +287,8 @@ void compare_done(struct compare *c)
 {
 	for (size_t i = 0; i < c->n_rows; i++)
 		elf_done(&c->rows[i].elf);
+	for (size_t i = 0; i < c->n_from; i++)
+		free(c->base_packages[i]);
 	free(c->rows);
 	free(c->lost);
 	*c = (struct compare){};

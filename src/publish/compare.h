@@ -35,6 +35,8 @@ struct compare {
 	struct state *const *from;
 	size_t n_from;
 	struct state *to;
+	/* for each base state: its package for each of the patched state's, or NULL */
+	const struct package **base_packages[COMPARE_FROM_MAX];
 	struct compare_row *rows; /* by path */
 	size_t n_rows;
 	struct compare_lost *lost;

@@ -138,6 +138,9 @@ static int plan_row(struct planning *pl, const struct compare_row *row)
 	reason = rules_refuse_row(c, row, pl->request->architecture);
 	if (reason)
 		return note(pl->plan, PLAN_REFUSED, component, path, "%s", reason);
+	if (row->to->is_altered)
+		r = note(pl->plan, PLAN_WARNING, component, path,
+			"the patched file is not what its package shipped");
 	for (size_t i = 0; r == 0 && i < c->n_from; i++)
 		if (row->base[i])
 			r = add_file(&pl->plan->components[component], row->base[i]->path, row);
@@ -273,6 +276,15 @@ static int note_unnamed(struct planning *pl)
 	return r;
 }
 
+/* Digests prove what a base has: they must differ somewhere. */
+static bool is_metadata_only(const struct planning *pl, const struct plan_component *c)
+{
+	for (size_t i = 0; i < c->n_files; i++)
+		if (!rules_is_metadata_only(&pl->plan->compare, c->files[i].row))
+			return false;
+	return true;
+}
+
 /* The order in which packages were given says nothing, and must not reach the manifest. */
 static int compare_packages(const void *a, const void *b)
 {
@@ -286,15 +298,18 @@ static int finish_component(struct planning *pl, size_t index)
 
 	if (c->n_packages > 0)
 		qsort(c->packages, c->n_packages, sizeof *c->packages, compare_packages);
+	activation_propose(pl->request, c);
 	r = order_files(c);
 	if (r == 0)
 		r = sets_make(&pl->plan->compare, c, pl->reterr);
 	if (r < 0)
 		return r;
+	if (is_metadata_only(pl, c))
+		return note(pl->plan, PLAN_REFUSED, index, c->name,
+			"only owners, modes or attributes change, which no digest can show");
 	if (c->n_sets == 0 && !c->is_refused)
 		return note(pl->plan, PLAN_REFUSED, index, c->name,
 			"every base state has the patched files already");
-	activation_propose(pl->request, c);
 	if (c->n_files > MANIFEST_FILES_MAX)
 		return note(pl->plan, PLAN_REFUSED, index, c->name, "it has %zu files, more than %d",
 			c->n_files, MANIFEST_FILES_MAX);

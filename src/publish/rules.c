@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "publish/rules.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -103,13 +104,21 @@ static const char *refuse_type(const struct compare *c, const struct compare_row
 	return NULL;
 }
 
-/* A file with the same content everywhere cannot be told from the patched one by its digest. */
-static bool is_metadata_only(const struct compare *c, const struct compare_row *row)
+bool rules_is_metadata_only(const struct compare *c, const struct compare_row *row)
 {
 	for (size_t i = 0; i < c->n_from; i++)
 		if (row->base[i] && !digest_equal(&row->base[i]->digest, &row->to->digest))
 			return false;
 	return true;
+}
+
+/* As JSON's writer sees it, which has the last word on the manifest. */
+static bool is_utf8(const char *text)
+{
+	json_t *string = json_string(text);
+
+	json_decref(string);
+	return string != NULL;
 }
 
 const char *rules_refuse_row(const struct compare *c, const struct compare_row *row,
@@ -120,6 +129,8 @@ const char *rules_refuse_row(const struct compare *c, const struct compare_row *
 
 	if (reason)
 		return reason;
+	if (!is_utf8(row->to->path))
+		return "its name is not UTF-8";
 	if (strcmp(p->architecture, architecture) != 0 && strcmp(p->architecture, "all") != 0)
 		return "its package is for another architecture";
 	reason = refuse_type(c, row);
@@ -134,7 +145,5 @@ const char *rules_refuse_row(const struct compare *c, const struct compare_row *
 	if (!has_capabilities(row->to) && script_changes_rights(c, row))
 		return "its package sets owner or capabilities in a script: publish from a patched "
 		       "root tree";
-	if (is_metadata_only(c, row))
-		return "only its owner, mode or attributes change, which a digest cannot show";
 	return NULL;
 }

@@ -15,5 +15,8 @@ const char *rules_refuse_path(const char *path);
 const char *rules_refuse_row(const struct compare *c, const struct compare_row *row,
 	const char *architecture);
 
+/* Whether only owner, mode or attributes change, in every base state. */
+bool rules_is_metadata_only(const struct compare *c, const struct compare_row *row);
+
 /* Whether the file gets more than its caller's rights: setuid, setgid, file capabilities. */
 bool rules_is_privileged(const struct state_file *f);

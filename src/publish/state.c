@@ -212,7 +212,8 @@ struct package *state_package(const struct state *s, const char *name, const cha
 			continue;
 		if (strcmp(p->architecture, architecture) == 0)
 			return p;
-		if (!found || strcmp(p->architecture, "all") == 0)
+		/* a package may become independent of the architecture, or cease to be */
+		if (strcmp(p->architecture, "all") == 0 || strcmp(architecture, "all") == 0)
 			found = p;
 	}
 	return found;

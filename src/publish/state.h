@@ -76,7 +76,7 @@ DEFINE_FREEP(state)
 
 /* NULL where the state has no such path. */
 struct state_file *state_find(const struct state *s, const char *path);
-/* The package of this name, preferring the given architecture and then "all"; NULL if none. */
+/* The package of this name and architecture; "all" fits any. NULL if there is none. */
 struct package *state_package(const struct state *s, const char *name, const char *architecture);
 
 /* Fill digest and attributes of a file. */

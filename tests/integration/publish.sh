@@ -170,6 +170,14 @@ like "$run_out" "refused in one: usr/bin/helper: its name vanishes" "as is one t
 run "$publish" plan --base "$base" --from v1 --to appears --leave-out '/usr/lib/new' --leave-out '/usr/bin/*'
 is "$run_status" 0 "unless the publisher leaves them out"
 
+for v in 1 2; do
+	file $'usr/lib/\xff' "$v"
+	deb "latin$v" latin "$v"
+done
+run "$publish" plan --base "$base" --from latin1 --to latin2
+is "$run_status" 13 "a name that is not UTF-8 is refused"
+like "$run_out" "its name is not UTF-8" "with its reason"
+
 # ---- add -------------------------------------------------------------------------------------
 run "$publish" add repo --base "$base" --from v1 --to v2 --passphrase-file <(echo wrong)
 is "$run_status" 6 "a wrong passphrase"

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "publish/changelog.h"
@@ -116,12 +117,39 @@ static void test_changelog_truncation_and_flips(void **state)
 	}
 }
 
+/* What is shown goes to terminals and into JSON, whatever the changelog holds. */
+static void test_changelog_shown_line(void **state)
+{
+	static const struct {
+		const char *line, *shown;
+	} rows[] = {
+		{"CVE-2026-0001 \033[31mred\177", "CVE-2026-0001 ?[31mred?"},
+		{"CVE-2026-0001 \xc3\xa4 \xe2\x82\xac", "CVE-2026-0001 \xc3\xa4 \xe2\x82\xac"},
+		{"CVE-2026-0001 \xc3", "CVE-2026-0001 ?"},
+		{"CVE-2026-0001 \xc2\x9b" "1m", "CVE-2026-0001 ??1m"},
+		{"CVE-2026-0001 \xed\xa0\x80 \xff", "CVE-2026-0001 ??? ?"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct changelog c;
+		char text[256];
+
+		(void)snprintf(text, sizeof text, "x (1) s; u\n\n  %s\n", rows[i].line);
+		assert_int_equal(changelog_read(text, strlen(text), "0", "2", &c), 0);
+		assert_int_equal(c.n_mentions, 1);
+		assert_string_equal(c.mentions[0].line, rows[i].shown);
+		changelog_done(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_changelog_between),
 		cmocka_unit_test(test_changelog_doubt),
 		cmocka_unit_test(test_changelog_bounds),
+		cmocka_unit_test(test_changelog_shown_line),
 		cmocka_unit_test(test_changelog_truncation_and_flips),
 	};
 

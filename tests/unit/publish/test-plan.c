@@ -141,8 +141,9 @@ static void test_plan_refusals(void **state)
 		{{.path = "./usr/lib/x", .content = "a"}, {.path = "./usr/lib/x", .is_fifo = 1},
 			"usr/lib/x", "type", NULL},
 		{{.path = "./usr/lib/x", .content = "a"},
-			{.path = "./usr/lib/x", .content = "a", .mode = 0755}, "usr/lib/x",
-			"only its owner", NULL},
+			{.path = "./usr/lib/x", .content = "a", .mode = 0755}, "x",
+			"only owners", NULL},
+
 		{{.path = "./usr/bin/ping", .content = "a", .has_capability = 1},
 			{.path = "./usr/bin/ping", .content = "b"}, "usr/bin/ping",
 			"lose its file capabilities", NULL},
@@ -166,6 +167,24 @@ static void test_plan_refusals(void **state)
 		assert_int_equal(error_exit_status(-BSI_E_REFUSED), 13);
 		bench_done(&b);
 	}
+}
+
+/* A mode alone cannot be proved, but it goes along with what can. */
+static void test_plan_mode_beside_content(void **state)
+{
+	struct bench b = {};
+
+	(void)state;
+	bench_add(&b, DEBS({.package = "x", .version = "1",
+		.files = FILES({.path = "./usr/bin/a", .content = "1", .mode = 04755},
+			{.path = "./usr/bin/b", .content = "1", .mode = 0755})}));
+	bench_add(&b, DEBS({.package = "x", .version = "2",
+		.files = FILES({.path = "./usr/bin/a", .content = "1", .mode = 0755},
+			{.path = "./usr/bin/b", .content = "2", .mode = 0755})}));
+	bench_plan(&b);
+	assert_int_equal(plan_check(b.plan, NULL), 0);
+	assert_int_equal(b.plan->components[0].n_files, 2);
+	bench_done(&b);
 }
 
 static void test_plan_leave_out(void **state)
@@ -567,6 +586,7 @@ int main(void)
 		cmocka_unit_test(test_plan_one_file),
 		cmocka_unit_test(test_plan_documentation_on_request),
 		cmocka_unit_test(test_plan_refusals),
+		cmocka_unit_test(test_plan_mode_beside_content),
 		cmocka_unit_test(test_plan_leave_out),
 		cmocka_unit_test(test_plan_architecture),
 		cmocka_unit_test(test_plan_older),
