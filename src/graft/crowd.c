@@ -65,14 +65,16 @@ int crowd_load(struct crowd **ret)
 	while (r == 0 && (entry = readdir(proc))) {
 		char path[300];
 		struct stat st;
+		pid_t pid = 0;
 
-		if (!isdigit((unsigned char)entry->d_name[0]))
+		for (const char *c = entry->d_name; isdigit((unsigned char)*c); c++)
+			pid = pid * 10 + (*c - '0');
+		if (pid == 0)
 			continue;
 		(void)snprintf(path, sizeof path, "%s/ns/mnt", entry->d_name);
 		if (fstatat(dirfd(proc), path, &st, 0) == 0)
 			r = add_member(crowd, &allocated,
-				(struct crowd_member){.ns = st.st_ino,
-					.pid = (pid_t)strtoul(entry->d_name, NULL, 10)});
+				(struct crowd_member){.ns = st.st_ino, .pid = pid});
 	}
 	(void)closedir(proc);
 	if (r < 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "graft/dpkg_lock.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,14 +16,14 @@
 #define LOCK_PATH "var/lib/dpkg/lock-frontend"
 #define ANCESTORS_MAX 256
 
-/* Parent of a process: the second field after the name, which may hold blanks and brackets. */
+/* Parent of a process: two fields after the name, which may hold blanks and brackets. */
 static pid_t parent_of(pid_t pid)
 {
 	char path[64], text[512];
 	AUTO_CLOSE int fd = -EBADF;
-	const char *after_name;
+	const char *at;
+	pid_t parent = 0;
 	ssize_t n;
-	int parent;
 
 	(void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -30,9 +31,11 @@ static pid_t parent_of(pid_t pid)
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	after_name = strrchr(text, ')');
-	if (!after_name || sscanf(after_name, ") %*c %d", &parent) != 1)
+	at = strrchr(text, ')');
+	if (!at || strlen(at) < sizeof ") S 1" - 1)
 		return 0;
+	for (at += sizeof ") S " - 1; isdigit((unsigned char)*at); at++)
+		parent = parent * 10 + (*at - '0');
 	return parent;
 }
 
