@@ -126,8 +126,17 @@ static const struct base_set *set_of_file(const struct component *c, size_t file
 	return NULL;
 }
 
-/* Paths in reasons are cut so that what is said about them is always there. */
-#define PATH_SHOWN 150
+/* Paths in reasons are cut, between characters, so that what is said about them is always there. */
+#define PATH_SHOWN_MAX 150
+
+static int shown(const char *path)
+{
+	size_t len = strnlen(path, PATH_SHOWN_MAX);
+
+	while (len > 0 && ((unsigned char)path[len] & 0xc0) == 0x80)
+		len--;
+	return (int)len;
+}
 
 /* Against the set that comes nearest, the first file that differs is the one to speak of. */
 static void explain_mismatch(const struct component *c, const struct base_fact *facts,
@@ -151,22 +160,22 @@ static void explain_mismatch(const struct component *c, const struct base_fact *
 	other = set_of_file(c, file, &facts[file]);
 
 	if (!facts[file].present)
-		decide(ret, MATCH_MISMATCH, path, "%.*s is missing here", PATH_SHOWN, path);
+		decide(ret, MATCH_MISMATCH, path, "%.*s is missing here", shown(path), path);
 	else if (is_patched(&c->files[file], &facts[file]))
 		decide(ret, MATCH_MISMATCH, path, "%.*s is patched already, but not all files are",
-			PATH_SHOWN, path);
+			shown(path), path);
 	else if (other)
 		decide(ret, MATCH_MISMATCH, path, "%.*s is of %.30s, other files are of %.30s",
-			PATH_SHOWN, path, other->name, nearest->name);
+			shown(path), path, other->name, nearest->name);
 	else if (!nearest->files[file].present)
 		decide(ret, MATCH_MISMATCH, path, "%.*s is here, and this was built for bases without it",
-			PATH_SHOWN, path);
+			shown(path), path);
 	else if (altered)
-		decide(ret, MATCH_MISMATCH, path, "%.*s is not the file that %.40s brought", PATH_SHOWN,
+		decide(ret, MATCH_MISMATCH, path, "%.*s is not the file that %.40s brought", shown(path),
 			path, altered->name);
 	else
 		decide(ret, MATCH_MISMATCH, path,
-			"%.*s is neither the file this was built for nor newer", PATH_SHOWN, path);
+			"%.*s is neither the file this was built for nor newer", shown(path), path);
 }
 
 void match_component(const struct component *component, const struct base_fact *facts,

@@ -126,7 +126,8 @@ static void test_match_needs_every_installed_package(void **state)
 {
 	AUTO(manifest) struct manifest *m = example_manifest();
 	struct component *c = &m->components[0];
-	struct package_change two[2] = {c->packages[0], {(char[]){"openssl"}, NULL, 0, (char[]){"3.0.11-1~deb12u3"}}};
+	char name[] = "openssl", to[] = "3.0.11-1~deb12u3";
+	struct package_change two[2] = {c->packages[0], {name, NULL, 0, to}};
 	struct package_change *saved = c->packages;
 	struct package_fact packages[] = {{"libssl3", "3.0.15-1", true}, {"openssl", "3.0.9-1", true}};
 	struct base_fact facts[] = {fact(0x77), fact(0x78)};
@@ -147,6 +148,29 @@ static void test_match_needs_every_installed_package(void **state)
 	c->n_packages = 1;
 }
 
+static void test_match_reason_is_cut_between_characters(void **state)
+{
+	AUTO(manifest) struct manifest *m = example_manifest();
+	struct component *c = &m->components[0];
+	struct base_fact facts[] = {fact(0x77), fact(0x78)};
+	struct match found;
+
+	(void)state;
+	for (size_t start = 0; start < 2; start++) {
+		char *path = calloc(1, 1000);
+
+		assert_non_null(path);
+		memset(path, 'x', start + 1);
+		while (strlen(path) < 900)
+			memcpy(path + strlen(path), "\xc3\xa9", 2);
+		free(c->files[0].path);
+		c->files[0].path = path;
+		match_component(c, facts, NULL, 0, &found);
+		assert_non_null(strstr(found.reason, "\xc3\xa9 is neither the file"));
+		assert_ptr_equal(found.path, path);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +178,7 @@ int main(void)
 		cmocka_unit_test(test_match_set_in_which_a_file_is_absent),
 		cmocka_unit_test(test_match_set_of_absent_files_is_no_absence),
 		cmocka_unit_test(test_match_needs_every_installed_package),
+		cmocka_unit_test(test_match_reason_is_cut_between_characters),
 	};
 
 	return cmocka_run_group_tests_name("match", tests, NULL, NULL);

@@ -174,15 +174,18 @@ static int remove_all(void *ctx)
 
 const struct run runs[N_RUNS] = {
 	{"install on a fresh device", false, false, install_new},
-	{"install over another letter", true, false, install_new},
+	{"install over others", true, false, install_new},
 	{"remove", true, true, remove_all},
 };
 
 void scene_prepare(struct scene *scene, const struct run *run)
 {
 	scratch_clear(scene->scratch);
-	if (run->has_old)
+	if (run->has_old) {
+		/* two, so that the run has a generation to remove */
+		assert_int_equal(install(scene, 3, "c", FLOOR_OLD), 0);
 		assert_int_equal(install_old(scene), 0);
+	}
 	*scene->done = STEP_NONE;
 }
 

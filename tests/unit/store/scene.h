@@ -33,7 +33,7 @@ struct scene {
 /* One kind of run: from which state, and what it does. */
 struct run {
 	const char *name;
-	bool has_old; /* letter (a) was installed before */
+	bool has_old; /* letter (a) is installed, and another one was before it */
 	bool is_removal;
 	int (*go)(void *ctx); /* ctx is a struct scene *; 0 or 1 */
 };

@@ -88,6 +88,8 @@ static void check_valid(const struct scene *scene, const char *what, long at)
 
 		if (store_generation_load(s, numbers[i], &g, &e) < 0)
 			fail_msg("%s, call %ld: %s", what, at, e.text);
+		/* none is ever without its images */
+		CHECK(store_has_image(s, &g->components[0].image));
 	}
 }
 
@@ -230,7 +232,7 @@ static void test_cut_twice(void **state)
 	}
 }
 
-/* A call that fails: an error that is reported, or an end that is right; and the same run goes on. */
+/* A call that fails: an error is reported, or the end is right; and the same run goes on. */
 static void fail_every_call(void **state, int error)
 {
 	AUTO_DONE(scene) struct scene scene = scene_of(*state);

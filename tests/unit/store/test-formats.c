@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The examples in docs/formats are what they say: the decoders take them, and their digests hold. */
+/* The examples in docs/formats are what they say: they are taken, and their digests hold. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -207,7 +207,7 @@ static void test_store_missing_guards_fail_closed(void **state)
 	}
 }
 
-/* Every bit of a small file: refused, naming the file, or (in the version number) from the future. */
+/* Every bit of a small file: refused with its name, or (in the version) from the future. */
 static void test_store_bit_flips_are_damage(void **state)
 {
 	const struct scratch *scratch = *state;
