@@ -58,63 +58,129 @@ static size_t fill_files(const struct fit_component *c, struct graft_file *files
 	return n;
 }
 
-static size_t count_files(const struct fit *fit)
-{
-	size_t n = 0;
+/* What one change wants: layers and their files, in one place each. */
+struct wish {
+	struct graft_layer *layers;
+	struct graft_file *files;
+	size_t n_layers, n_files;
+};
 
-	for (size_t i = 0; i < fit->n_components; i++)
-		n += fit->components[i].component->n_files;
-	return n;
+static void wish_done(struct wish *w)
+{
+	free(w->layers);
+	free(w->files);
 }
 
-static int change(struct agent *a, const struct graft_layer *layers, size_t n_layers,
-	struct graft_report *ret, struct error *reterr)
+static int wish_init(struct wish *w, const struct fit *fit, const struct graft_state *state)
 {
+	size_t n_layers = state->n_mounts + 1, n_files = state->n_mounts + 1;
+
+	for (size_t i = 0; fit && i < fit->n_components; i++) {
+		n_layers++;
+		n_files += fit->components[i].component->n_files;
+	}
+	w->layers = calloc(n_layers, sizeof *w->layers);
+	w->files = calloc(n_files, sizeof *w->files);
+	return w->layers && w->files ? 0 : -ENOMEM;
+}
+
+static void wish_add(struct wish *w, const char *component, const struct digest *image,
+	int image_fd, size_t n_files)
+{
+	w->layers[w->n_layers++] = (struct graft_layer){.component = component,
+		.digest = *image,
+		.image_fd = image_fd,
+		.files = w->files + w->n_files,
+		.n_files = n_files};
+	w->n_files += n_files;
+}
+
+/* What is held and attached stays: it is wanted just as it lies there. */
+static void wish_as_it_is(struct wish *w, const struct graft_state *state,
+	const struct gate_hold *hold)
+{
+	struct graft_file *files = w->files + w->n_files;
+	size_t n = 0;
+
+	for (size_t i = 0; i < state->n_mounts; i++) {
+		const struct graft_mount *m = &state->mounts[i];
+
+		if (m->visible && strcmp(m->component, hold->component) == 0 &&
+			digest_equal(&m->digest, &hold->image))
+			files[n++] = (struct graft_file){.path = m->path, .base_fd = -EBADF};
+	}
+	wish_add(w, hold->component, &hold->image, -EBADF, n);
+}
+
+static void wish_component(struct wish *w, const struct fit_component *c)
+{
+	wish_add(w, c->component->name, &c->component->image.digest, c->image_fd,
+		fill_files(c, w->files + w->n_files));
+}
+
+static int measure_images(struct agent *a, struct fit *fit, struct error *reterr)
+{
+	int r = 0;
+
+	for (size_t i = 0; fit && r == 0 && i < fit->n_components; i++) {
+		if (fit->components[i].match.verdict != MATCH_SET)
+			continue;
+		r = measure_image(a, &fit->components[i]);
+		if (r < 0)
+			(void)error_set(reterr, r, "%s: %s", fit->components[i].component->name,
+				error_text(r));
+	}
+	return r;
+}
+
+/* Held components first: they are what is attached, so they were there before the others. */
+static int make_wish(struct wish *w, const struct fit *fit, const struct graft_state *state,
+	const struct gate *gate)
+{
+	int r = wish_init(w, fit, state);
+
+	for (size_t i = 0; r == 0 && i < gate->n_holds; i++)
+		if (gate->holds[i].is_attached)
+			wish_as_it_is(w, state, &gate->holds[i]);
+	for (size_t i = 0; fit && r == 0 && i < fit->n_components; i++) {
+		const struct fit_component *c = &fit->components[i];
+
+		if (c->match.verdict == MATCH_SET && c->image_fd >= 0 &&
+			!gate_find(gate, c->component->name))
+			wish_component(w, c);
+	}
+	return r;
+}
+
+void attach_outcome_done(struct attach_outcome *o)
+{
+	gate_done(&o->gate);
+}
+
+int attach_fit(struct agent *a, struct fit *fit, enum gate_flags flags, struct attach_outcome *ret,
+	struct error *reterr)
+{
+	__attribute__((cleanup(wish_done))) struct wish wish = {0};
+	AUTO(graft_state) struct graft_state *state = NULL;
+	AUTO_DONE(kept) struct kept kept = {0};
 	AUTO_CLOSE int lock_fd = -EBADF;
 	struct graft_host host;
 	int r;
 
-	r = context_host(a, &host, reterr);
-	if (r < 0)
-		return r;
-	r = graft_lock_dpkg(&host, &lock_fd, reterr);
-	if (r < 0)
-		return r;
-	return graft_change(&host, layers, n_layers, ret, reterr);
-}
-
-int attach_fit(struct agent *a, struct fit *fit, struct graft_report *ret, struct error *reterr)
-{
-	AUTO_FREE struct graft_layer *layers = NULL;
-	AUTO_FREE struct graft_file *files = NULL;
-	size_t n_layers = 0, n_files = 0;
-	int r;
-
-	if (!fit)
-		return change(a, NULL, 0, ret, reterr);
-
-	layers = calloc(fit->n_components + 1, sizeof *layers);
-	files = calloc(count_files(fit) + 1, sizeof *files);
-	if (!layers || !files)
-		return -ENOMEM;
-	for (size_t i = 0; i < fit->n_components; i++) {
-		struct fit_component *c = &fit->components[i];
-		size_t n;
-
-		if (c->match.verdict != MATCH_SET)
-			continue;
-		r = measure_image(a, c);
-		if (r < 0)
-			return error_set(reterr, r, "%s: %s", c->component->name, error_text(r));
-		if (c->image_fd < 0)
-			continue;
-		n = fill_files(c, files + n_files);
-		layers[n_layers++] = (struct graft_layer){.component = c->component->name,
-			.digest = c->component->image.digest,
-			.image_fd = c->image_fd,
-			.files = files + n_files,
-			.n_files = n};
-		n_files += n;
-	}
-	return change(a, layers, n_layers, ret, reterr);
+	*ret = (struct attach_outcome){0};
+	r = measure_images(a, fit, reterr);
+	if (r == 0)
+		r = context_host(a, &host, reterr);
+	if (r == 0)
+		r = graft_state_read(&host, &state, reterr);
+	if (r == 0)
+		r = kept_load(a, &kept);
+	if (r == 0)
+		r = gate_look(a, fit, state, &kept, flags, &ret->gate, reterr);
+	if (r == 0)
+		r = make_wish(&wish, fit, state, &ret->gate);
+	if (r == 0)
+		r = graft_lock_dpkg(&host, &lock_fd, reterr);
+	return r < 0 ? r
+		     : graft_change(&host, wish.layers, wish.n_layers, &ret->graft, reterr);
 }

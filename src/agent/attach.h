@@ -6,12 +6,20 @@
  */
 #include "agent/context.h"
 #include "agent/fit.h"
+#include "agent/gate.h"
 #include "graft/change.h"
+
+struct attach_outcome {
+	struct graft_report graft;
+	struct gate gate; /* what could not change yet */
+};
+void attach_outcome_done(struct attach_outcome *o);
 
 /*
  * fit NULL: everything off. A component that fits and whose image is missing or damaged is left
  * out, and its problem says so; a damaged image is dropped from the store, so that it is brought
- * again. Nothing changed after an error.
+ * again. Components that may not change under running programs stay as they are, and the outcome
+ * says which. Nothing changed after an error; attach_outcome_done() ends *ret in any case.
  */
-int attach_fit(struct agent *a, struct fit *fit, struct graft_report *ret, struct error *reterr)
-	MUST_CHECK;
+int attach_fit(struct agent *a, struct fit *fit, enum gate_flags flags, struct attach_outcome *ret,
+	struct error *reterr) MUST_CHECK;

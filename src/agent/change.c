@@ -80,6 +80,7 @@ static int point_to(struct agent *a, uint64_t number, enum switch_direction dire
 static int switch_to(struct agent *a, uint64_t number, enum switch_direction direction,
 	struct fit *fit, struct graft_report *ret, struct error *reterr)
 {
+	AUTO_DONE(attach_outcome) struct attach_outcome outcome = {0};
 	struct place before;
 	int r;
 
@@ -88,7 +89,8 @@ static int switch_to(struct agent *a, uint64_t number, enum switch_direction dir
 		r = point_to(a, number, direction, &before, reterr);
 	if (r < 0)
 		return r;
-	r = attach_fit(a, fit, ret, reterr);
+	r = attach_fit(a, fit, 0, &outcome, reterr);
+	*ret = outcome.graft;
 	if (r < 0) {
 		struct error again;
 
@@ -97,7 +99,10 @@ static int switch_to(struct agent *a, uint64_t number, enum switch_direction dir
 			context_note(a, "current could not be set back: %s", again.text);
 		return r;
 	}
-	status_keep_fit(a, number, fit, ret);
+	status_keep_attach(a, number, fit, &outcome);
+	/* what is held is looked at again by the next run, with the generation that it came from */
+	if (outcome.gate.n_holds > 0)
+		return 0;
 	settled_mark(a, number);
 	return store_collect(a->store, reterr);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/kept.h"
 #include "graft/exposure.h"
 
 struct targets {
@@ -11,22 +12,9 @@ struct targets {
 	size_t n, allocated;
 };
 
-/* Manifests of the generations that are kept, whose files older mappings may show. */
-struct older {
-	struct manifest **manifests;
-	size_t n;
-};
-
 static void targets_done(struct targets *t)
 {
 	free(t->list);
-}
-
-static void older_done(struct older *o)
-{
-	for (size_t i = 0; i < o->n; i++)
-		manifest_free(o->manifests[i]);
-	free(o->manifests);
 }
 
 static int add(struct targets *t, struct exposure_target target)
@@ -113,30 +101,6 @@ static int add_older(struct targets *t, const struct manifest *m)
 	return r;
 }
 
-/* A generation that cannot be read only costs names: its code is found all the same. */
-static int load_older(struct agent *a, struct older *ret)
-{
-	AUTO_FREE uint64_t *numbers = NULL;
-	size_t n = 0;
-	int r;
-
-	r = store_generation_list(a->store, &numbers, &n, NULL);
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	ret->manifests = calloc(n + 1, sizeof(struct manifest *));
-	if (!ret->manifests)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		AUTO(generation) struct generation *g = NULL;
-
-		if (store_generation_load(a->store, numbers[i], &g, NULL) == 0 &&
-			manifest_decode(g->manifest, g->manifest_len, &ret->manifests[ret->n],
-				NULL) == 0)
-			ret->n++;
-	}
-	return 0;
-}
-
 /* The text is added unless it is in the array already. */
 static int add_text(json_t *array, const char *text)
 {
@@ -213,7 +177,7 @@ int exposed_scan(struct agent *a, const struct installed *installed,
 	const struct graft_state *state, json_t **ret, struct error *reterr)
 {
 	__attribute__((cleanup(targets_done))) struct targets targets = {0};
-	__attribute__((cleanup(older_done))) struct older older = {0};
+	AUTO_DONE(kept) struct kept kept = {0};
 	AUTO(exposure_report) struct exposure_report *report = NULL;
 	AUTO(fit) struct fit *fit = NULL;
 	struct graft_host host;
@@ -226,9 +190,9 @@ int exposed_scan(struct agent *a, const struct installed *installed,
 			r = add_attached(&targets, fit, state);
 	}
 	if (r == 0)
-		r = load_older(a, &older);
-	for (size_t i = 0; r == 0 && i < older.n; i++)
-		r = add_older(&targets, older.manifests[i]);
+		r = kept_load(a, &kept);
+	for (size_t i = 0; r == 0 && i < kept.n_manifests; i++)
+		r = add_older(&targets, kept.manifests[i]);
 	if (r < 0)
 		return r;
 	r = exposure_scan(has_host ? &host : NULL, targets.list, targets.n, &report, reterr);

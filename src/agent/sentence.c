@@ -12,6 +12,7 @@ static const char *const state_texts[] = {
 	[STATUS_PARTIAL] = "partial",
 	[STATUS_DETACHED] = "detached",
 	[STATUS_WITHDRAWN] = "withdrawn",
+	[STATUS_HELD] = "held",
 };
 
 const char *status_state_text(enum status_state state)
@@ -27,6 +28,11 @@ static enum status_state say_base(const struct status_facts *f,
 	if (!f->is_enrolled) {
 		SAY("%s: not enrolled; 'bsi enroll URL --root FILE' names a repository", f->base_name);
 		return STATUS_NOT_ENROLLED;
+	}
+	if (f->n_held > 0) {
+		SAY("%s: going back to the base: %s waits for its programs to be closed",
+			f->base_name, f->first_held);
+		return STATUS_HELD;
 	}
 	/* code that was taken off may still run */
 	if (f->n_exposed > 0) {
@@ -55,6 +61,12 @@ enum status_state status_sentence(const struct status_facts *f,
 		SAY("%s (%s): withdrawn by the publisher; 'bsi run' takes it off", f->base_name,
 			f->letter);
 		return STATUS_WITHDRAWN;
+	}
+	if (f->n_held > 0) {
+		SAY("%s (%s): %s: %s waits for its programs to be closed, or for the next boot",
+			f->base_name, f->letter, f->n_attached > 0 ? "attached in part" : "held",
+			f->first_held);
+		return STATUS_HELD;
 	}
 	if (f->n_detached > 0) {
 		SAY("%s (%s): attached in part: %s is not attached", f->base_name, f->letter,

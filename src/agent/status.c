@@ -35,16 +35,22 @@ static json_t *verdict_json(const struct fit_component *c)
 		c->match.verdict == MATCH_SET ? c->component->sets[c->match.set].name : NULL);
 }
 
-void status_keep_fit(struct agent *a, uint64_t generation, const struct fit *fit,
-	const struct graft_report *report)
+void status_keep_attach(struct agent *a, uint64_t generation, const struct fit *fit,
+	const struct attach_outcome *outcome)
 {
-	AUTO_JSON json_t *last = last_load(a), *verdicts = json_array();
+	AUTO_JSON json_t *last = last_load(a), *verdicts = json_array(), *held = json_array();
+	const struct graft_report *report = &outcome->graft;
 
 	for (size_t i = 0; fit && i < fit->n_components; i++)
 		(void)json_array_append_new(verdicts, verdict_json(&fit->components[i]));
+	for (size_t i = 0; i < outcome->gate.n_holds; i++)
+		(void)json_array_append_new(held,
+			json_pack("{s:s, s:s}", "name", outcome->gate.holds[i].component, "reason",
+				outcome->gate.holds[i].reason));
 	(void)json_object_set_new(last, "attach",
-		json_pack("{s:I, s:o, s:O, s:b, s:I, s:I}", "generation", (json_int_t)generation,
-			"utc", utc_json(a->settings.now_utc_s), "verdicts", verdicts, "loop",
+		json_pack("{s:I, s:o, s:O, s:O, s:b, s:I, s:I}", "generation",
+			(json_int_t)generation, "utc", utc_json(a->settings.now_utc_s), "verdicts",
+			verdicts, "held", held, "loop",
 			report->loop, "unshared", (json_int_t)report->n_unshared, "below",
 			(json_int_t)report->n_below));
 	run_dir_save(a->settings.run, LAST_NAME, last, 0600);
@@ -98,6 +104,24 @@ static const json_t *verdict_of(const json_t *last, uint64_t generation, const c
 	return NULL;
 }
 
+/* Why a component could not change yet; NULL if it could. */
+static const char *hold_of(const json_t *last, uint64_t generation, const char *component)
+{
+	const json_t *attach = json_object_get(last, "attach");
+	const json_t *held = json_object_get(attach, "held");
+
+	if (json_integer_value(json_object_get(attach, "generation")) != (json_int_t)generation)
+		return NULL;
+	for (size_t i = 0; i < json_array_size(held); i++) {
+		const json_t *h = json_array_get(held, i);
+		const char *name = json_string_value(json_object_get(h, "name"));
+
+		if (name && strcmp(name, component) == 0)
+			return json_string_value(json_object_get(h, "reason"));
+	}
+	return NULL;
+}
+
 static size_t count_attached_files(const struct graft_state *state, const struct component *c)
 {
 	size_t n = 0;
@@ -128,10 +152,12 @@ static size_t count_wanted_files(const struct generation *g, const struct compon
 
 /* What a component is now: one word for programs. */
 static const char *component_state(const struct generation *g, const struct component *c,
-	const char *verdict, size_t n_attached)
+	const char *verdict, size_t n_attached, bool is_held)
 {
 	size_t n_wanted = count_wanted_files(g, c);
 
+	if (is_held && n_attached < n_wanted)
+		return "held";
 	if (n_attached > 0)
 		return n_attached < n_wanted ? "partial" : "attached";
 	if (verdict && strcmp(verdict, "match") != 0)
@@ -162,7 +188,8 @@ static int compose_component(struct composing *x, const struct component *c)
 	const json_t *v = verdict_of(x->last, g->number, c->name);
 	const char *verdict = json_string_value(json_object_get(v, "verdict"));
 	size_t n_attached = count_attached_files(x->state, c);
-	const char *state = component_state(g, c, verdict, n_attached);
+	const char *hold = hold_of(x->last, g->number, c->name);
+	const char *state = component_state(g, c, verdict, n_attached, hold != NULL);
 	json_t *row, *cves = json_array();
 	bool is_attached = strcmp(state, "attached") == 0;
 	int r;
@@ -170,7 +197,8 @@ static int compose_component(struct composing *x, const struct component *c)
 	if (!cves || append_texts(cves, c->cves, c->n_cves) < 0)
 		return -ENOMEM;
 	row = json_pack("{s:s, s:s, s:s?, s:s, s:I, s:I, s:o, s:s?}", "name", c->name, "state", state,
-		"reason", is_attached ? NULL : json_string_value(json_object_get(v, "reason")),
+		"reason",
+		is_attached ? NULL : hold ? hold : json_string_value(json_object_get(v, "reason")),
 		"activation", activation_text(c->activation), "files", (json_int_t)c->n_files,
 		"attached_files", (json_int_t)n_attached, "cves", cves, "seal",
 		is_attached ? SEAL_MEASURED : NULL);
@@ -182,6 +210,10 @@ static int compose_component(struct composing *x, const struct component *c)
 		r = append_texts(x->fixed, c->cves, c->n_cves);
 	} else if (strcmp(state, "absent") == 0) {
 		r = 0;
+	} else if (strcmp(state, "held") == 0) {
+		if (x->facts.n_held++ == 0)
+			x->facts.first_held = c->name;
+		r = append_texts(x->open, c->cves, c->n_cves);
 	} else if (strcmp(state, "mismatch") == 0) {
 		if (x->facts.n_open++ == 0)
 			x->facts.first_open = c->name;
@@ -225,12 +257,37 @@ static void compose_index(struct composing *x, json_t *document)
 				"reason", installed->reason));
 }
 
+/* On the way to the base: what lies there still, because programs use it. */
+static int compose_leftovers(struct composing *x)
+{
+	const json_t *held = json_object_get(json_object_get(x->last, "attach"), "held");
+
+	for (size_t i = 0; i < json_array_size(held); i++) {
+		const char *name = json_string_value(
+			json_object_get(json_array_get(held, i), "name"));
+		const char *reason = name ? hold_of(x->last, 0, name) : NULL;
+
+		if (!reason)
+			continue;
+		if (x->facts.n_held++ == 0)
+			x->facts.first_held = name;
+		if (json_array_append_new(x->components,
+			    json_pack("{s:s, s:s, s:s}", "name", name, "state", "held", "reason",
+				    reason)) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static int compose_components(struct composing *x)
 {
 	const struct manifest *m = x->installed.manifest;
 	int r = 0;
 
-	for (size_t i = 0; m && r == 0 && i < m->n_components; i++)
+	if (!m)
+		return compose_leftovers(x);
+
+	for (size_t i = 0; r == 0 && i < m->n_components; i++)
 		r = compose_component(x, &m->components[i]);
 	return r;
 }

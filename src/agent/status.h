@@ -9,7 +9,7 @@
  * nothing is decided by it.
  */
 #include "agent/context.h"
-#include "graft/change.h"
+#include "agent/attach.h"
 
 /* What the status sentence is made of. Pure. */
 struct status_facts {
@@ -18,9 +18,11 @@ struct status_facts {
 	bool is_enrolled;
 	size_t n_attached;     /* components */
 	size_t n_detached;     /* that should be attached, and are not */
+	size_t n_held;         /* that wait for their programs to be closed, or for the next boot */
 	size_t n_open;         /* that fit nothing here: their CVEs are open */
 	const char *first_open;     /* name of one of those */
 	const char *first_detached;
+	const char *first_held;
 	bool is_scanned;       /* the processes were looked at, in this generation */
 	size_t n_exposed, n_unknown;
 	bool was_attached_since_boot;
@@ -37,6 +39,7 @@ enum status_state {
 	STATUS_PARTIAL,
 	STATUS_DETACHED,
 	STATUS_WITHDRAWN,
+	STATUS_HELD,
 };
 
 #define STATUS_SENTENCE_MAX 768
@@ -45,9 +48,9 @@ enum status_state status_sentence(const struct status_facts *facts,
 	char ret_sentence[static STATUS_SENTENCE_MAX]);
 const char *status_state_text(enum status_state state);
 
-/* Remember what an attach found: the verdicts of a generation. Errors are no reason to stop. */
-void status_keep_fit(struct agent *a, uint64_t generation, const struct fit *fit,
-	const struct graft_report *report);
+/* Remember what an attach found: the verdicts of a generation, and what is held. */
+void status_keep_attach(struct agent *a, uint64_t generation, const struct fit *fit,
+	const struct attach_outcome *outcome);
 /* Remember what a check found. */
 void status_keep_decision(struct agent *a, const struct decision *decision, int64_t expires_utc_s);
 

@@ -256,10 +256,33 @@ static void add_base_hit(struct scan *scan, int process_fd, pid_t pid, const str
 	exposure_list_add(&scan->list, &entry, key->target->component, key->target->path);
 }
 
+static const struct exposure_target *find_device(const struct scan *scan, dev_t dev)
+{
+	for (size_t i = 0; i < scan->n_targets; i++)
+		if (scan->targets[i].kind == EXPOSURE_DEVICE && scan->targets[i].dev == dev)
+			return &scan->targets[i];
+	return NULL;
+}
+
+static void add_device_hit(struct scan *scan, int process_fd, pid_t pid,
+	const struct exposure_target *target)
+{
+	struct exposure_entry entry;
+
+	for (size_t i = scan->list.n_entries; i-- > 0 && scan->list.entries[i].pid == pid;)
+		if (scan->list.entries[i].kind == EXPOSURE_DEVICE &&
+			strcmp(scan->list.entries[i].component, target->component) == 0)
+			return;
+	exposure_identify(process_fd, pid, &entry);
+	entry.kind = EXPOSURE_DEVICE;
+	exposure_list_add(&scan->list, &entry, target->component, NULL);
+}
+
 static int look_at_row(struct scan *scan, int process_fd, pid_t pid, const struct map_row *row)
 {
 	const struct base_key wanted = {.dev = row->dev, .ino = row->ino};
 	const struct base_key *key = NULL;
+	const struct exposure_target *device;
 	struct exposure_candidate candidate = {
 		.start = row->start, .end = row->end, .dev = row->dev, .ino = row->ino};
 
@@ -272,6 +295,11 @@ static int look_at_row(struct scan *scan, int process_fd, pid_t pid, const struc
 		for (; key < scan->keys + scan->n_keys && compare_keys(key, &wanted) == 0; key++)
 			if (is_confirmed(key, process_fd, row))
 				add_base_hit(scan, process_fd, pid, key);
+		return 0;
+	}
+	device = find_device(scan, row->dev);
+	if (device) {
+		add_device_hit(scan, process_fd, pid, device);
 		return 0;
 	}
 	candidate.is_known_old = exposure_devices_has(&scan->old, row->dev);

@@ -29,6 +29,7 @@ enum exposure_kind {
 	EXPOSURE_BASE,    /* a base file that is covered now; known by its descriptor */
 	EXPOSURE_OLDER,   /* a file of an earlier image; known by its digest */
 	EXPOSURE_CURRENT, /* a file of what is attached; known by its digest; never exposed */
+	EXPOSURE_DEVICE,  /* any file of an attached image; known by its superblock: who uses it */
 };
 
 struct exposure_target {
@@ -36,6 +37,7 @@ struct exposure_target {
 	const char *component, *path; /* borrowed; path below host->root */
 	int fd;                       /* EXPOSURE_BASE: readable descriptor of the file, borrowed */
 	struct digest digest;         /* EXPOSURE_OLDER, EXPOSURE_CURRENT: of the file's content */
+	dev_t dev;                    /* EXPOSURE_DEVICE: graft_mount.dev */
 };
 
 /* One file that one process maps, or that the mount table of its namespace keeps. */

@@ -102,7 +102,8 @@ static const struct exposure_target *find_digest(const struct exposure_target *t
 	const struct exposure_target *found = NULL;
 
 	for (size_t i = 0; i < n_targets; i++) {
-		if (targets[i].kind == EXPOSURE_BASE || !digest_equal(&targets[i].digest, digest))
+		if (targets[i].kind == EXPOSURE_BASE || targets[i].kind == EXPOSURE_DEVICE ||
+			!digest_equal(&targets[i].digest, digest))
 			continue;
 		if (targets[i].kind == EXPOSURE_CURRENT)
 			return &targets[i]; /* wins: two letters may share a file */

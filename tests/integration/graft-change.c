@@ -421,6 +421,16 @@ static void test_unshared_parent(const struct scene *scene)
 		WEXITSTATUS(status));
 }
 
+static void wait_for_version(const struct scene *scene, size_t i, int version)
+{
+	char path[80];
+
+	(void)snprintf(path, sizeof path, "/%s", scene->paths[i]);
+	for (unsigned n_tries = 0; scene_version_at(path) != version; n_tries++)
+		if (n_tries == 10000000)
+			tap_bail("the change never came");
+}
+
 static void test_kill(const struct scene *scene)
 {
 	size_t n_cut = 0, n_base = 0, n_unconverged = 0;
@@ -441,7 +451,10 @@ static void test_kill(const struct scene *scene)
 			_exit(scene_change(scene, version, N_MANY, NULL, NULL) != 0);
 		}
 		(void)setpgid(pid, pid);
-		pause.tv_nsec = (long)(whole_us * 1000 / N_KILLS * i % 1000000000);
+		/* Every second kill comes when a certain file shows the new version: in the moment. */
+		if (i / 2 % 2)
+			wait_for_version(scene, i * 7 % N_MANY, (int)version);
+		pause.tv_nsec = i / 2 % 2 ? 0 : (long)(whole_us * 1000 / N_KILLS * i % 1000000000);
 		(void)nanosleep(&pause, NULL);
 		(void)kill(-pid, SIGKILL);
 		(void)waitpid(pid, NULL, 0);

@@ -46,6 +46,10 @@ static const struct {
 		 .is_scanned = true},
 		STATUS_PARTIAL,
 		NAME " (a): attached in part: libz does not fit this device's files, its CVEs stay open"},
+	{{.base_name = NAME, .letter = "a", .n_held = 1, .first_held = "webkit"}, STATUS_HELD,
+		NAME " (a): held: webkit waits for its programs to be closed, or for the next boot"},
+	{{.base_name = NAME, .is_enrolled = true, .n_held = 1, .first_held = "webkit"}, STATUS_HELD,
+		NAME ": going back to the base: webkit waits for its programs to be closed"},
 	{{.base_name = NAME, .letter = "a", .n_attached = 1, .is_scanned = true, .is_withdrawn = true},
 		STATUS_WITHDRAWN, NAME " (a): withdrawn by the publisher; 'bsi run' takes it off"},
 };

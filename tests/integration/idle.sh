@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# A component whose programs do not bear a change under them (`idle`): it comes, is exchanged and
+# goes only while no process maps it; until then the device says which programs to close.
+# shellcheck disable=SC2154
+. "$BSI_TESTS/integration/tap.sh" || exit 99
+. "$BSI_TESTS/integration/device.sh" || exit 99
+device_in_lab "$0"
+
+lab_pair_made "$tap_dir/made" || skip_all "no compiler"
+lab_base "$tap_dir"/made/old/*.deb
+device_repository
+# a third version, so that there is something to exchange to
+cp -a "$tap_dir/made/new" "$tap_dir/made/third"
+mkdir "$tap_dir/unpacked"
+dpkg-deb -R "$tap_dir"/made/new/*.deb "$tap_dir/unpacked"
+printf 'int lab_version(void);\nint lab_version(void) { return 3; }\n' |
+	cc -shared -fPIC -O1 -Wl,-soname,liblab.so.1 -o "$tap_dir/unpacked/usr/lib/lab/liblab.so.1" -x c -
+sed -i 's/^Version: .*/Version: 1.0-3/' "$tap_dir/unpacked/DEBIAN/control"
+(cd "$tap_dir/unpacked" && find usr -type f -exec md5sum {} + >DEBIAN/md5sums)
+rm "$tap_dir"/made/third/*.deb
+dpkg-deb --root-owner-group -b "$tap_dir/unpacked" "$tap_dir/made/third/liblab1.deb" >/dev/null
+
+add() { publish add --from "$tap_dir/made/old" --to "$tap_dir/made/$1" --activation liblab1=idle; }
+mounted() { grep -c ' /usr/lib/lab/' /proc/self/mountinfo; }
+reason() { device_status '.components[] | select(.name == "liblab1") | .reason'; }
+start() { lab stay >/dev/null & user=$!; until grep -q liblab "/proc/$user/maps" 2>/dev/null; do sleep 0.02; done; }
+stop() { kill "$user"; wait "$user" 2>/dev/null; }
+at_exit 'kill $user 2>/dev/null'
+
+pass "published as idle" add new
+bsi enroll "file://$repo" --root "$repo/metadata/1.root.json" >/dev/null
+start
+run bsi run
+is "$run_status" 0 "while a program uses it, run is no failure"
+is "$(mounted)" 0 "and nothing is attached"
+is "$(device_status .state)" held "the status: held"
+like "$(reason)" "relaunch wanted: it is used by lab \($user\)" "it names the program to close"
+unlike "$(setpriv --reuid 65534 --regid 65534 --clear-groups bsi status --json)" "\($user\)" "not to everybody"
+run bsi run
+is "$(mounted)" 0 "a second look changes nothing"
+stop
+run bsi run
+is "$run_status" 0 "when it is closed, run attaches"
+is "$(mounted)" 1 "the library is patched"
+is "$(lab)" 2 "and runs"
+is "$(device_status .state)" protected "the status: protected"
+
+add third >/dev/null 2>&1
+start
+bsi run >/dev/null
+is "$(lab)" 2 "an exchange waits for the program"
+like "$(reason)" "used by lab" "and names it"
+stop
+bsi run >/dev/null
+is "$(lab)" 3 "then it happens"
+
+publish withdraw b --action remove --reason bad >/dev/null
+publish withdraw a --action remove --reason bad >/dev/null
+start
+run bsi run
+is "$(lab)" 3 "a withdrawal waits too"
+is "$(device_status .state)" held "and says so"
+like "$(bsi status)" "going back to the base" "in words"
+bsi run >/dev/null
+is "$(lab)" 3 "also at the second look"
+stop
+bsi run >/dev/null
+is "$(lab)" 1 "then the base is back"
+is "$(mounted)" 0 "and nothing attached"
+finish
