@@ -1,55 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "graft/dpkg_lock.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "graft/process.h"
 
 #define LOCK_PATH "var/lib/dpkg/lock-frontend"
-#define ANCESTORS_MAX 256
-
-/* Parent of a process: two fields after the name, which may hold blanks and brackets. */
-static pid_t parent_of(pid_t pid)
-{
-	char path[64], text[512];
-	AUTO_CLOSE int fd = -EBADF;
-	const char *at;
-	pid_t parent = 0;
-	ssize_t n;
-
-	(void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	at = strrchr(text, ')');
-	if (!at || strlen(at) < sizeof ") S 1" - 1)
-		return 0;
-	for (at += sizeof ") S " - 1; isdigit((unsigned char)*at); at++)
-		parent = parent * 10 + (*at - '0');
-	return parent;
-}
-
-static bool is_ancestor(pid_t pid)
-{
-	pid_t at = getppid();
-
-	for (int i = 0; i < ANCESTORS_MAX && at > 0; i++) {
-		if (at == pid)
-			return true;
-		at = parent_of(at);
-	}
-	return false;
-}
 
 static struct flock whole_file(void)
 {
@@ -82,7 +44,8 @@ int graft_lock_dpkg(const struct graft_host *host, int *ret_fd, struct error *re
 	lock = whole_file();
 	if (fcntl(fd, F_GETLK, &lock) < 0)
 		return error_set(reterr, -errno, "%s: %s", path, error_text(-errno));
-	if (getenv("DPKG_FRONTEND_LOCKED") && lock.l_type != F_UNLCK && is_ancestor(lock.l_pid)) {
+	if (getenv("DPKG_FRONTEND_LOCKED") && lock.l_type != F_UNLCK &&
+		process_is_ancestor(lock.l_pid)) {
 		*ret_fd = -EBADF;
 		return 0;
 	}
