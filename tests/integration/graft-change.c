@@ -554,6 +554,10 @@ static void test_full_namespace(const struct scene *scene)
 		"what was attached before it was full is taken back");
 	r = scene_change(scene, 1, N_FREE_MOUNTS / 2, NULL, &error);
 	tap_ok(r == 0, "what fits is attached %s", r == 0 ? "" : error.text);
+	r = scene_change(scene, 2, N_FILES, NULL, &error);
+	tap_ok(r == -ENOSPC && count_mounts(scene) == N_FREE_MOUNTS / 2 &&
+			count_version(scene, N_FREE_MOUNTS / 2, 1) == N_FREE_MOUNTS / 2,
+		"an exchange that does not fit leaves what was there");
 	(void)kill(pid, SIGKILL);
 	(void)waitpid(pid, NULL, 0);
 	take_all_off(scene);
