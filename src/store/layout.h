@@ -19,6 +19,7 @@
 #define LAYOUT_CURRENT "current"
 #define LAYOUT_DENIED "denied"
 #define LAYOUT_FLOOR "floor"
+#define LAYOUT_BOOT "boot"
 #define LAYOUT_CONFIG "config"
 #define LAYOUT_ENROLMENT "enrolment"
 #define LAYOUT_HISTORY "history.db"

@@ -16,6 +16,8 @@ const struct state_kind state_number = {"bsi-number", true, BEGIN_ANEW};
 const struct state_kind state_current = {"bsi-current", true, BEGIN_ANEW};
 const struct state_kind state_denied = {"bsi-denied", true, BEGIN_ANEW};
 const struct state_kind state_floor = {"bsi-floor", true, BEGIN_ANEW};
+const struct state_kind state_boot = {
+	"bsi-boot", false, "remove it; the boots are then counted anew"};
 const struct state_kind state_config = {
 	"bsi-config", false, "remove it to go back to the defaults, and configure again"};
 const struct state_kind state_enrolment = {"bsi-enrolment", false, "remove it and enrol again"};

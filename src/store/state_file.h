@@ -19,7 +19,7 @@ struct state_kind {
 };
 
 extern const struct state_kind state_format, state_number, state_current, state_denied,
-	state_floor, state_config, state_enrolment, state_generation;
+	state_floor, state_boot, state_config, state_enrolment, state_generation;
 
 /*
  * The content of a state file; the caller owns *ret. -ENOENT where there is none and none has to
