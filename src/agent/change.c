@@ -180,7 +180,7 @@ static int refuse_mismatch(const struct manifest *m, const struct fit *fit, stru
 }
 
 /* Bring what is missing, and make this manifest what the device has. */
-static int take_manifest(struct agent *a, struct repository *repository, const struct manifest *m,
+static int take_manifest(struct agent *a, struct remote *remote, const struct manifest *m,
 	const struct buffer *bytes, struct graft_report *ret, struct error *reterr)
 {
 	__attribute__((cleanup(installed_done))) struct installed installed = {0};
@@ -194,7 +194,7 @@ static int take_manifest(struct agent *a, struct repository *repository, const s
 	if (r < 0)
 		return r;
 	note_need(a, fit);
-	r = obtain_images(a->store, repository, fit, reterr);
+	r = obtain_images(a->store, remote, fit, reterr);
 	if (r == 0)
 		r = context_installed(a, &installed, reterr);
 	if (r < 0)
@@ -206,19 +206,19 @@ static int take_manifest(struct agent *a, struct repository *repository, const s
 	return r < 0 ? r : switch_to(a, number, SWITCH_ON, fit, ret, reterr);
 }
 
-static int take_entry(struct agent *a, struct repository *repository,
+static int take_entry(struct agent *a, struct remote *remote,
 	const struct index_entry *entry, struct graft_report *ret, struct error *reterr)
 {
 	AUTO_DONE(buffer) struct buffer bytes = buffer_of(MANIFEST_MAX_BYTES);
 	AUTO(manifest) struct manifest *m = NULL;
 	int r;
 
-	r = repository_manifest(repository, entry, &bytes, &m, reterr);
-	return r < 0 ? r : take_manifest(a, repository, m, &bytes, ret, reterr);
+	r = remote_manifest(remote, entry, &bytes, &m, reterr);
+	return r < 0 ? r : take_manifest(a, remote, m, &bytes, ret, reterr);
 }
 
 /* What `current` names, once more: matched again, missing images brought if there is a repository. */
-static int take_current(struct agent *a, struct repository *repository, struct graft_report *ret,
+static int take_current(struct agent *a, struct remote *remote, struct graft_report *ret,
 	struct error *reterr)
 {
 	__attribute__((cleanup(installed_done))) struct installed installed = {0};
@@ -231,10 +231,10 @@ static int take_current(struct agent *a, struct repository *repository, struct g
 		return r;
 	if (!installed.manifest)
 		return switch_to(a, 0, SWITCH_BACK, NULL, ret, reterr);
-	if (repository) {
+	if (remote) {
 		bytes = (struct buffer){.data = installed.generation->manifest,
 			.len = installed.generation->manifest_len};
-		r = take_manifest(a, repository, installed.manifest, &bytes, ret, reterr);
+		r = take_manifest(a, remote, installed.manifest, &bytes, ret, reterr);
 		/* what no longer fits goes off; that is no failure of this run */
 		if (r != -BSI_E_MISMATCH)
 			return r;
@@ -252,30 +252,23 @@ static bool did_change(const struct graft_report *report)
 
 int agent_install(struct agent *a, const char *letter, json_t **ret, struct error *reterr)
 {
-	AUTO_JSON json_t *enrolment = NULL;
-	AUTO(repository) struct repository *repository = NULL;
+	AUTO(remote) struct remote *remote = NULL;
 	struct graft_report graft = {0};
 	struct decision decision;
+	const struct asking asking = {.is_asked = true, .letter = letter};
 	const char *action = "nothing", *taken = NULL;
 	int r;
 
-	r = context_begin(a, reterr);
-	if (r == 0)
-		r = context_repository(a, &enrolment, &repository, reterr);
-	if (r == 0)
-		r = repository_refresh(repository, reterr);
-	if (r == 0)
-		r = context_decide(a, repository_index(repository), true, letter, &decision, reterr);
+	r = context_ask(a, &asking, &remote, &decision, reterr);
 	if (r < 0)
 		return r;
-	status_keep_decision(a, &decision, repository_expires_utc_s(repository));
 	if (decision.action == DECISION_REFUSE)
 		return error_set(reterr, decision.code, "%s", decision.reason);
 	if (decision.action == DECISION_INSTALL) {
-		r = take_entry(a, repository, decision.entry, &graft, reterr);
+		r = take_entry(a, remote, decision.entry, &graft, reterr);
 		action = "installed";
 	} else if (decision.entry) {
-		r = take_current(a, repository, &graft, reterr);
+		r = take_current(a, remote, &graft, reterr);
 		action = did_change(&graft) ? "attached" : "nothing";
 	}
 	if (r < 0)
@@ -292,24 +285,24 @@ int agent_install(struct agent *a, const char *letter, json_t **ret, struct erro
 }
 
 /* Ask for news; where that fails, what was seen before still holds, withdrawals first of all. */
-static int refresh_or_offline(struct repository *repository, struct error *reterr)
+static int refresh_or_offline(struct remote *remote, struct error *reterr)
 {
 	int r;
 
-	r = repository_refresh(repository, reterr);
+	r = remote_refresh(remote, reterr);
 	if (r < 0)
-		(void)!repository_offline(repository, NULL);
+		(void)!remote_offline(remote, NULL);
 	return r;
 }
 
 /* An improvement that does not fit is no failure of a timer's run: it is held, and the status says why. */
-static void hold_misfit(struct agent *a, struct repository *repository, struct decision *decision,
+static void hold_misfit(struct agent *a, struct remote *remote, struct decision *decision,
 	const struct error *why)
 {
 	decision->action = DECISION_HOLD;
 	decision->id = "mismatch";
 	(void)snprintf(decision->reason, sizeof decision->reason, "%s", why->text);
-	status_keep_decision(a, decision, repository_expires_utc_s(repository));
+	status_keep_decision(a, decision, remote_expires_utc_s(remote));
 }
 
 /* What was withdrawn goes, whether or not something can take its place. */
@@ -321,7 +314,7 @@ static int take_off_withdrawn(struct agent *a, struct decision *decision,
 	return switch_to(a, 0, SWITCH_BACK, NULL, graft, reterr);
 }
 
-static int obey(struct agent *a, struct repository *repository, bool is_fresh,
+static int obey(struct agent *a, struct remote *remote, bool is_fresh,
 	struct decision *decision, struct graft_report *graft, const char **ret_action,
 	struct error *reterr)
 {
@@ -329,7 +322,7 @@ static int obey(struct agent *a, struct repository *repository, bool is_fresh,
 	int r = -BSI_E_HELD;
 
 	if (decision->action == DECISION_INSTALL && is_fresh) {
-		r = take_entry(a, repository, decision->entry, graft, &failed);
+		r = take_entry(a, remote, decision->entry, graft, &failed);
 		*ret_action = "installed";
 	}
 	if (r == 0)
@@ -337,24 +330,24 @@ static int obey(struct agent *a, struct repository *repository, bool is_fresh,
 	if (decision->withdrawn)
 		return take_off_withdrawn(a, decision, graft, ret_action, reterr);
 	if (r == -BSI_E_MISMATCH)
-		hold_misfit(a, repository, decision, &failed);
+		hold_misfit(a, remote, decision, &failed);
 	else if (decision->action == DECISION_INSTALL && is_fresh)
 		return error_set(reterr, r, "%s", failed.text[0] ? failed.text : error_text(r));
 
 	*ret_action = NULL;
 	if (settled_is(a))
 		return 0;
-	r = take_current(a, is_fresh ? repository : NULL, graft, reterr);
+	r = take_current(a, is_fresh ? remote : NULL, graft, reterr);
 	*ret_action = did_change(graft) ? "attached" : NULL;
 	return r;
 }
 
 int agent_run(struct agent *a, json_t **ret, struct error *reterr)
 {
-	AUTO_JSON json_t *enrolment = NULL;
-	AUTO(repository) struct repository *repository = NULL;
+	AUTO(remote) struct remote *remote = NULL;
 	struct graft_report graft = {0};
 	struct decision decision = {0};
+	const struct asking asking = {0};
 	struct error refresh_error = {0};
 	const char *action = NULL;
 	int r, refreshed;
@@ -362,16 +355,16 @@ int agent_run(struct agent *a, json_t **ret, struct error *reterr)
 	*ret = NULL;
 	r = context_begin(a, reterr);
 	if (r == 0)
-		r = context_repository(a, &enrolment, &repository, reterr);
+		r = context_remote(a, &remote, reterr);
 	if (r < 0)
 		return r;
-	refreshed = refresh_or_offline(repository, &refresh_error);
-	if (repository_index(repository)) {
-		r = context_decide(a, repository_index(repository), false, NULL, &decision, reterr);
+	refreshed = refresh_or_offline(remote, &refresh_error);
+	if (remote_index(remote)) {
+		r = context_decide(a, remote_index(remote), &asking, &decision, reterr);
 		if (r < 0)
 			return r;
-		status_keep_decision(a, &decision, repository_expires_utc_s(repository));
-		r = obey(a, repository, refreshed == 0, &decision, &graft, &action, reterr);
+		status_keep_decision(a, &decision, remote_expires_utc_s(remote));
+		r = obey(a, remote, refreshed == 0, &decision, &graft, &action, reterr);
 	} else {
 		r = settled_is(a) ? 0 : take_current(a, NULL, &graft, reterr);
 		action = did_change(&graft) ? "attached" : NULL;
@@ -410,8 +403,7 @@ int agent_attach(struct agent *a, json_t **ret, struct error *reterr)
 static int check_minimum(struct agent *a, const char *letter, enum agent_remove_flags flags,
 	struct error *reterr)
 {
-	AUTO_JSON json_t *enrolment = NULL;
-	AUTO(repository) struct repository *repository = NULL;
+	AUTO(remote) struct remote *remote = NULL;
 	const struct index_entry *current;
 	__attribute__((cleanup(installed_done))) struct installed installed = {0};
 	const struct index *index;
@@ -419,15 +411,15 @@ static int check_minimum(struct agent *a, const char *letter, enum agent_remove_
 
 	if (flags & AGENT_BELOW_MINIMUM)
 		return 0;
-	r = context_repository(a, &enrolment, &repository, NULL);
+	r = context_remote(a, &remote, NULL);
 	if (r == 0)
-		r = repository_offline(repository, NULL);
+		r = remote_offline(remote, NULL);
 	if (r < 0)
 		return 0; /* no index, no minimum */
 	r = context_installed(a, &installed, reterr);
 	if (r < 0)
 		return r;
-	index = repository_index(repository);
+	index = remote_index(remote);
 	current = installed.manifest ? index_find(index, installed.manifest->letter) : NULL;
 	if (!policy_is_below_minimum(index, letter) ||
 		(current && current->withdrawn != WITHDRAW_NONE))

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "agent/status.h"
 #include "base/file.h"
 #include "store/denied.h"
 #include "store/history.h"
@@ -99,11 +100,10 @@ static int show_progress(void *ctx, uint64_t done, uint64_t total)
 	return a->settings.progress(a->settings.ctx, "downloading", done, total);
 }
 
-int context_repository(struct agent *a, json_t **ret_enrolment, struct repository **ret,
-	struct error *reterr)
+int context_remote(struct agent *a, struct remote **ret, struct error *reterr)
 {
 	AUTO_JSON json_t *enrolment = NULL;
-	struct repository_settings settings = {.store = a->store,
+	struct remote_settings settings = {.store = a->store,
 		.base = a->device->base,
 		.ca_file = a->settings.ca_file,
 		.now_utc_s = a->settings.now_utc_s,
@@ -115,11 +115,8 @@ int context_repository(struct agent *a, json_t **ret_enrolment, struct repositor
 	if (r == 0)
 		r = json_get_text(enrolment, "url", &settings.url, reterr);
 	if (r == 0)
-		r = repository_new(&settings, ret, reterr);
-	if (r < 0)
-		return r;
-	*ret_enrolment = take_ptr(enrolment);
-	return 0;
+		r = remote_new(&settings, ret, reterr);
+	return r;
 }
 
 void installed_done(struct installed *i)
@@ -161,13 +158,14 @@ bool context_is_automatic(struct agent *a)
 	return json_is_true(json_object_get(config, "auto"));
 }
 
-int context_decide(struct agent *a, const struct index *index, bool is_asked, const char *asked,
+int context_decide(struct agent *a, const struct index *index, const struct asking *asking,
 	struct decision *ret, struct error *reterr)
 {
 	__attribute__((cleanup(installed_done))) struct installed installed = {0};
 	AUTO(denied) struct denied *denied = NULL;
 	AUTO_FREE const char **letters = NULL;
-	struct decision_facts facts = {.index = index, .is_asked = is_asked, .asked = asked};
+	struct decision_facts facts = {
+		.index = index, .is_asked = asking->is_asked, .asked = asking->letter};
 	int r;
 
 	r = context_installed(a, &installed, reterr);
@@ -185,6 +183,26 @@ int context_decide(struct agent *a, const struct index *index, bool is_asked, co
 	facts.installed = installed.manifest ? installed.manifest->letter : NULL;
 	facts.is_automatic = context_is_automatic(a);
 	*ret = policy_decide(&facts);
+	return 0;
+}
+
+int context_ask(struct agent *a, const struct asking *asking, struct remote **ret_remote,
+	struct decision *ret, struct error *reterr)
+{
+	AUTO(remote) struct remote *remote = NULL;
+	int r;
+
+	r = context_begin(a, reterr);
+	if (r == 0)
+		r = context_remote(a, &remote, reterr);
+	if (r == 0)
+		r = remote_refresh(remote, reterr);
+	if (r == 0)
+		r = context_decide(a, remote_index(remote), asking, ret, reterr);
+	if (r < 0)
+		return r;
+	status_keep_decision(a, ret, remote_expires_utc_s(remote));
+	*ret_remote = take_ptr(remote);
 	return 0;
 }
 

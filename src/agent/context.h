@@ -5,7 +5,7 @@
 #include "agent/device.h"
 #include "agent/fit.h"
 #include "agent/policy.h"
-#include "agent/repository.h"
+#include "agent/remote.h"
 #include "graft/host.h"
 #include "store/generation.h"
 #include "store/store.h"
@@ -26,9 +26,19 @@ int context_host(const struct agent *a, struct graft_host *ret, struct error *re
  */
 int context_begin(struct agent *a, struct error *reterr) MUST_CHECK;
 
-/* Where the device is enrolled: *ret_enrolment is the caller's, *ret borrows from it. */
-int context_repository(struct agent *a, json_t **ret_enrolment, struct repository **ret,
-	struct error *reterr) MUST_CHECK;
+/* Where the device is enrolled; nothing is asked yet. */
+int context_remote(struct agent *a, struct remote **ret, struct error *reterr) MUST_CHECK;
+
+/*
+ * What a verb that asks the publisher begins with: the lock, the repository's news, and what they
+ * ask for. The decision borrows from *ret_remote, and is remembered for the status.
+ */
+struct asking {
+	bool is_asked;      /* a person asks for an improvement now */
+	const char *letter; /* which one; NULL for the current one */
+};
+int context_ask(struct agent *a, const struct asking *asking, struct remote **ret_remote,
+	struct decision *ret, struct error *reterr) MUST_CHECK;
 
 /* The generation that `current` names, and its manifest; both NULL on the base. */
 struct installed {
@@ -39,7 +49,7 @@ int context_installed(struct agent *a, struct installed *ret, struct error *rete
 void installed_done(struct installed *i);
 
 /* What would be done now, with an index in hand. */
-int context_decide(struct agent *a, const struct index *index, bool is_asked, const char *asked,
+int context_decide(struct agent *a, const struct index *index, const struct asking *asking,
 	struct decision *ret, struct error *reterr) MUST_CHECK;
 
 bool context_is_automatic(struct agent *a);

@@ -60,27 +60,20 @@ static const char *decided_action(const struct decision *d)
 
 int agent_check(struct agent *a, json_t **ret, struct error *reterr)
 {
-	AUTO_JSON json_t *enrolment = NULL;
-	AUTO(repository) struct repository *repository = NULL;
-	struct repository_traffic traffic;
+	const struct asking asking = {0};
+	AUTO(remote) struct remote *remote = NULL;
+	struct remote_traffic traffic;
 	struct decision decision;
 	int r;
 
-	r = context_begin(a, reterr);
-	if (r == 0)
-		r = context_repository(a, &enrolment, &repository, reterr);
-	if (r == 0)
-		r = repository_refresh(repository, reterr);
-	if (r == 0)
-		r = context_decide(a, repository_index(repository), false, NULL, &decision, reterr);
+	r = context_ask(a, &asking, &remote, &decision, reterr);
 	if (r < 0)
 		return r;
-	status_keep_decision(a, &decision, repository_expires_utc_s(repository));
-	traffic = repository_traffic(repository);
+	traffic = remote_traffic(remote);
 	*ret = json_pack("{s:s, s:s?, s:s, s:s, s:s, s:{s:i, s:i, s:I, s:I, s:I, s:I}}", "action",
 		decided_action(&decision), "letter",
 		decision.entry ? decision.entry->letter : NULL, "id", decision.id, "reason",
-		decision.reason, "expires", utc_format(repository_expires_utc_s(repository)).text,
+		decision.reason, "expires", utc_format(remote_expires_utc_s(remote)).text,
 		"traffic", "requests", (int)traffic.n_requests, "connections",
 		(int)traffic.n_connects, "sent_bytes", (json_int_t)traffic.sent_bytes,
 		"received_bytes", (json_int_t)traffic.received_bytes, "wire_sent_bytes",

@@ -102,7 +102,7 @@ static int open_committed(struct store *store, const struct store_image *image,
 	return 0;
 }
 
-static int obtain_image(struct store *store, struct repository *repository,
+static int obtain_image(struct store *store, struct remote *remote,
 	const struct component *component, int *ret_fd, struct error *reterr)
 {
 	const struct payload *payload = pick_payload(component);
@@ -115,7 +115,7 @@ static int obtain_image(struct store *store, struct repository *repository,
 			"no payload of a kind that this bsi knows within %" PRIu64
 			" MB of memory; a newer bsi may know one",
 			OBTAIN_MEMORY_MAX_BYTES >> 20);
-	r = repository_payload(repository, payload, &fd, reterr);
+	r = remote_payload(remote, payload, &fd, reterr);
 	if (r < 0)
 		return r;
 	r = store_image_begin(store, &component->image.digest, component->image.size, &image,
@@ -136,7 +136,7 @@ static int obtain_image(struct store *store, struct repository *repository,
 	return store_download_done(store, &payload->digest);
 }
 
-int obtain_images(struct store *store, struct repository *repository, struct fit *fit,
+int obtain_images(struct store *store, struct remote *remote, struct fit *fit,
 	struct error *reterr)
 {
 	for (size_t i = 0; i < fit->n_components; i++) {
@@ -145,7 +145,7 @@ int obtain_images(struct store *store, struct repository *repository, struct fit
 
 		if (!is_needed(store, c))
 			continue;
-		r = obtain_image(store, repository, c->component, &c->image_fd, reterr);
+		r = obtain_image(store, remote, c->component, &c->image_fd, reterr);
 		if (r < 0) {
 			if (reterr && (reterr->code != r || reterr->text[0] == '\0'))
 				(void)error_set(reterr, r, "%s", error_text(r));

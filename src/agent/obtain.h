@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "agent/fit.h"
-#include "agent/repository.h"
+#include "agent/remote.h"
 #include "base/compiler.h"
 #include "base/error.h"
 #include "store/store.h"
@@ -29,5 +29,5 @@ void obtain_need(struct store *store, const struct fit *fit, struct obtain_need 
  * where it was. Components that do not fit get none. Images that were brought now are measured, and
  * stay open as fit_component.image_fd.
  */
-int obtain_images(struct store *store, struct repository *repository, struct fit *fit,
+int obtain_images(struct store *store, struct remote *remote, struct fit *fit,
 	struct error *reterr) MUST_CHECK;

@@ -230,17 +230,16 @@ static int compose_component(struct composing *x, const struct component *c)
 static void compose_index(struct composing *x, json_t *document)
 {
 	AUTO_JSON json_t *enrolment = NULL;
-	AUTO(repository) struct repository *repository = NULL;
+	AUTO(remote) struct remote *remote = NULL;
 	const struct index_entry *current, *installed = NULL;
 	const struct index *index;
 
 	x->facts.is_enrolled =
 		store_enrolment_load(x->a->store, &enrolment, NULL) == 0;
-	json_decref(take_ptr(enrolment));
-	if (context_repository(x->a, &enrolment, &repository, NULL) < 0 ||
-		repository_offline(repository, NULL) < 0)
+	if (context_remote(x->a, &remote, NULL) < 0 ||
+		remote_offline(remote, NULL) < 0)
 		return;
-	index = repository_index(repository);
+	index = remote_index(remote);
 	current = index_current(index);
 	if (x->installed.manifest)
 		installed = index_find(index, x->installed.manifest->letter);

@@ -17,9 +17,9 @@
 #include "improvement/manifest.h"
 #include "store/store.h"
 
-struct repository_settings {
+struct remote_settings {
 	struct store *store;  /* borrowed; locked by the caller where anything is fetched */
-	const char *url;      /* borrowed */
+	const char *url;      /* copied */
 	const char *base;     /* borrowed: whose index to read */
 	const char *ca_file;  /* NULL for the system's authorities */
 	int64_t now_utc_s;
@@ -27,27 +27,27 @@ struct repository_settings {
 	void *progress_ctx;
 };
 
-struct repository;
+struct remote;
 
 /* Loads and verifies the stored root; no request. */
-int repository_new(const struct repository_settings *settings, struct repository **ret,
+int remote_new(const struct remote_settings *settings, struct remote **ret,
 	struct error *reterr) MUST_CHECK;
-void repository_free(struct repository *r);
-DEFINE_FREEP(repository)
+void remote_free(struct remote *r);
+DEFINE_FREEP(remote)
 
 /* Ask the repository for news and bring the index. Once. */
-int repository_refresh(struct repository *r, struct error *reterr) MUST_CHECK;
+int remote_refresh(struct remote *r, struct error *reterr) MUST_CHECK;
 /* The index as it was last seen, from the store alone. -ENOENT if none was seen yet. */
-int repository_offline(struct repository *r, struct error *reterr) MUST_CHECK;
+int remote_offline(struct remote *r, struct error *reterr) MUST_CHECK;
 
 /* After one of the two. Borrowed; NULL before. */
-const struct index *repository_index(const struct repository *r);
+const struct index *remote_index(const struct remote *r);
 
 /*
  * The manifest of an entry of the index, fetched and verified, made for this base and this letter
  * and build. bytes get what was signed.
  */
-int repository_manifest(struct repository *r, const struct index_entry *entry,
+int remote_manifest(struct remote *r, const struct index_entry *entry,
 	struct buffer *bytes, struct manifest **ret, struct error *reterr) MUST_CHECK;
 
 /*
@@ -55,16 +55,16 @@ int repository_manifest(struct repository *r, const struct index_entry *entry,
  * *ret_fd is readable from 0; the caller closes it, and drops the part when it is used up
  * (store_download_done).
  */
-int repository_payload(struct repository *r, const struct payload *payload, int *ret_fd,
+int remote_payload(struct remote *r, const struct payload *payload, int *ret_fd,
 	struct error *reterr) MUST_CHECK;
 
 /* Earliest expiry of the metadata in use. */
-int64_t repository_expires_utc_s(const struct repository *r);
+int64_t remote_expires_utc_s(const struct remote *r);
 
 /* Requests, connections and bytes since it was made. */
-struct repository_traffic {
+struct remote_traffic {
 	unsigned n_requests, n_connects;
 	uint64_t sent_bytes, received_bytes;           /* HTTP, headers included */
 	uint64_t wire_sent_bytes, wire_received_bytes; /* with TLS */
 };
-struct repository_traffic repository_traffic(const struct repository *r);
+struct remote_traffic remote_traffic(const struct remote *r);

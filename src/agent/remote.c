@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "agent/repository.h"
+#include "agent/remote.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -19,19 +19,21 @@
 #define STORED_INDEX "index"
 #define INDEX_NAME "index.json"
 
-struct repository {
-	struct repository_settings settings;
+struct remote {
+	struct remote_settings settings;
+	char *url;
 	char *metadata_url, *targets_url;
 	struct trust_updater *updater;
 	struct fetch_session *session; /* made at the first request */
 	struct index *index;
-	struct repository_traffic traffic;
+	struct remote_traffic traffic;
 };
 
-void repository_free(struct repository *r)
+void remote_free(struct remote *r)
 {
 	if (!r)
 		return;
+	free(r->url);
 	free(r->metadata_url);
 	free(r->targets_url);
 	trust_updater_free(r->updater);
@@ -40,7 +42,7 @@ void repository_free(struct repository *r)
 	free(r);
 }
 
-static int session_of(struct repository *r, struct error *reterr)
+static int session_of(struct remote *r, struct error *reterr)
 {
 	int result;
 
@@ -52,7 +54,7 @@ static int session_of(struct repository *r, struct error *reterr)
 	return result;
 }
 
-static void count_traffic(struct repository *r, const struct fetch_result *result)
+static void count_traffic(struct remote *r, const struct fetch_result *result)
 {
 	r->traffic.n_requests += result->n_requests;
 	r->traffic.n_connects += result->n_connects;
@@ -62,7 +64,7 @@ static void count_traffic(struct repository *r, const struct fetch_result *resul
 	r->traffic.wire_received_bytes += result->wire_received_bytes;
 }
 
-static int get_buffer(struct repository *r, const char *base_url, const char *path, size_t max,
+static int get_buffer(struct remote *r, const char *base_url, const char *path, size_t max,
 	struct buffer *out, struct error *reterr)
 {
 	struct fetch_result result = {0};
@@ -81,31 +83,31 @@ static int get_buffer(struct repository *r, const char *base_url, const char *pa
 
 static int io_load(void *ctx, const char *name, size_t max_bytes, struct buffer *out)
 {
-	return store_trust_load(((struct repository *)ctx)->settings.store, name, max_bytes, out);
+	return store_trust_load(((struct remote *)ctx)->settings.store, name, max_bytes, out);
 }
 
 static int io_save(void *ctx, const char *name, const void *data, size_t len)
 {
-	return store_trust_save(((struct repository *)ctx)->settings.store, name, data, len);
+	return store_trust_save(((struct remote *)ctx)->settings.store, name, data, len);
 }
 
 static int io_drop(void *ctx, const char *name)
 {
-	return store_trust_drop(((struct repository *)ctx)->settings.store, name);
+	return store_trust_drop(((struct remote *)ctx)->settings.store, name);
 }
 
 static int io_fetch(void *ctx, const char *url_path, size_t max_bytes, struct buffer *out,
 	struct error *reterr)
 {
-	struct repository *r = ctx;
+	struct remote *r = ctx;
 
 	return get_buffer(r, r->metadata_url, url_path, max_bytes, out, reterr);
 }
 
-int repository_new(const struct repository_settings *settings, struct repository **ret,
+int remote_new(const struct remote_settings *settings, struct remote **ret,
 	struct error *reterr)
 {
-	AUTO(repository) struct repository *r = calloc(1, sizeof *r);
+	AUTO(remote) struct remote *r = calloc(1, sizeof *r);
 	struct trust_io io = {
 		.load = io_load, .save = io_save, .drop = io_drop, .fetch = io_fetch};
 	int64_t floor_utc_s = 0;
@@ -114,9 +116,10 @@ int repository_new(const struct repository_settings *settings, struct repository
 	if (!r)
 		return -ENOMEM;
 	r->settings = *settings;
+	r->url = strdup(settings->url);
 	r->metadata_url = fetch_url_join(settings->url, "metadata");
 	r->targets_url = fetch_url_join(settings->url, "targets");
-	if (!r->metadata_url || !r->targets_url)
+	if (!r->url || !r->metadata_url || !r->targets_url)
 		return -ENOMEM;
 	e = store_floor_get(settings->store, &floor_utc_s, reterr);
 	if (e < 0)
@@ -150,7 +153,7 @@ static int check_target(const struct trust_target *target, const struct buffer *
 }
 
 /* Find a target of this base's role by its name below BASE/. */
-static int find_target(struct repository *r, const char *name, uint64_t max,
+static int find_target(struct remote *r, const char *name, uint64_t max,
 	struct trust_target *ret, struct error *reterr)
 {
 	AUTO_FREE char *path = NULL;
@@ -169,7 +172,7 @@ static int find_target(struct repository *r, const char *name, uint64_t max,
 	return 0;
 }
 
-static int take_index(struct repository *r, const struct buffer *bytes, struct error *reterr)
+static int take_index(struct remote *r, const struct buffer *bytes, struct error *reterr)
 {
 	AUTO(index) struct index *index = NULL;
 	int e;
@@ -188,7 +191,7 @@ static int take_index(struct repository *r, const struct buffer *bytes, struct e
 }
 
 /* The stored index if it is the one that is signed now, else the repository's. */
-static int load_index(struct repository *r, bool may_fetch, struct error *reterr)
+static int load_index(struct remote *r, bool may_fetch, struct error *reterr)
 {
 	AUTO_DONE(buffer) struct buffer bytes = buffer_of(INDEX_MAX_BYTES);
 	__attribute__((cleanup(trust_target_done))) struct trust_target target = {0};
@@ -226,7 +229,7 @@ static int load_index(struct repository *r, bool may_fetch, struct error *reterr
 	return e < 0 ? error_set(reterr, e, "the index: %s", error_text(e)) : 0;
 }
 
-int repository_refresh(struct repository *r, struct error *reterr)
+int remote_refresh(struct remote *r, struct error *reterr)
 {
 	int e;
 
@@ -234,13 +237,13 @@ int repository_refresh(struct repository *r, struct error *reterr)
 	if (e == 0)
 		e = load_index(r, true, reterr);
 	if (e < 0) {
-		(void)error_prefix(reterr, "%s", r->settings.url);
+		(void)error_prefix(reterr, "%s", r->url);
 		return e;
 	}
 	return store_floor_set(r->settings.store, trust_updater_floor_utc_s(r->updater), reterr);
 }
 
-int repository_offline(struct repository *r, struct error *reterr)
+int remote_offline(struct remote *r, struct error *reterr)
 {
 	int e;
 
@@ -248,12 +251,12 @@ int repository_offline(struct repository *r, struct error *reterr)
 	return e < 0 ? e : load_index(r, false, reterr);
 }
 
-const struct index *repository_index(const struct repository *r)
+const struct index *remote_index(const struct remote *r)
 {
 	return r->index;
 }
 
-int repository_manifest(struct repository *r, const struct index_entry *entry,
+int remote_manifest(struct remote *r, const struct index_entry *entry,
 	struct buffer *bytes, struct manifest **ret, struct error *reterr)
 {
 	AUTO(manifest) struct manifest *m = NULL;
@@ -284,7 +287,7 @@ int repository_manifest(struct repository *r, const struct index_entry *entry,
 	return 0;
 }
 
-static int transfer(struct repository *r, const struct trust_target *target,
+static int transfer(struct remote *r, const struct trust_target *target,
 	const struct digest *digest, int *ret_fd, struct error *reterr)
 {
 	AUTO_CLOSE int fd = -EBADF;
@@ -315,7 +318,7 @@ static int transfer(struct repository *r, const struct trust_target *target,
 	return request.offset > 0 && !result.restarted;
 }
 
-int repository_payload(struct repository *r, const struct payload *payload, int *ret_fd,
+int remote_payload(struct remote *r, const struct payload *payload, int *ret_fd,
 	struct error *reterr)
 {
 	__attribute__((cleanup(trust_target_done))) struct trust_target target = {0};
@@ -357,12 +360,12 @@ int repository_payload(struct repository *r, const struct payload *payload, int 
 		payload->target);
 }
 
-int64_t repository_expires_utc_s(const struct repository *r)
+int64_t remote_expires_utc_s(const struct remote *r)
 {
 	return trust_updater_expires_utc_s(r->updater);
 }
 
-struct repository_traffic repository_traffic(const struct repository *r)
+struct remote_traffic remote_traffic(const struct remote *r)
 {
 	return r->traffic;
 }
