@@ -14,6 +14,9 @@ int json_parse(const void *data, size_t len, const char *what, json_t **ret, str
 	json_error_t e;
 
 	root = json_loadb(data ? data : "", len, JSON_REJECT_DUPLICATES, &e);
+	/* jansson has words for each fault of the text, and none where memory is short */
+	if (!root && e.text[0] == '\0')
+		return error_set(reterr, -ENOMEM, "%s: no memory to parse it", what);
 	if (!root)
 		return error_set(reterr, -BSI_E_FORMAT, "%s is not valid JSON: %s (byte %d)", what,
 			e.text, e.position);

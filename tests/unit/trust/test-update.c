@@ -446,13 +446,15 @@ static void test_update_tells_floor_and_expiry(void **state)
 	/* what an online key says about the time of issue counts for nothing */
 	json_object_set_new(r->roles[TIMESTAMP].md, "issued",
 		json_string(utc_format(NOW_UTC_S + 86400).text));
+	json_object_set_new(r->roles[TARGETS].md, "expires",
+		json_string(utc_format(NOW_UTC_S + 5 * 86400).text));
 	repository_bump(r, TARGETS);
 	repository_release(r);
 	assert_int_equal(repository_updater(r, &u, &e), 0);
 	assert_true(trust_updater_expires_utc_s(u) == INT64_MAX);
 	assert_int_equal(trust_updater_refresh(u, &e), 0);
 	assert_int_equal(trust_updater_floor_utc_s(u), NOW_UTC_S - 100);
-	assert_int_equal(trust_updater_expires_utc_s(u), NOW_UTC_S + 7 * 86400);
+	assert_int_equal(trust_updater_expires_utc_s(u), NOW_UTC_S + 5 * 86400);
 	assert_int_equal(trust_updater_root_version(u), 1);
 	assert_int_equal(trust_updater_refresh(u, &e), -EINVAL);
 	trust_updater_free(u);
@@ -906,10 +908,15 @@ static void test_update_damaged_stored_files_are_fetched_again(void **state)
 {
 	static const char *const names[] = {"timestamp.json", "snapshot.json", "targets.json"};
 	struct repository *r = *state;
+	AUTO_FREE char *huge = calloc(1, TRUST_TARGETS_MAX_BYTES + 1);
 
+	assert_non_null(huge);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		assert_refreshed(r);
 		folder_put(&r->device, names[i], "{", 1);
+		assert_refreshed(r);
+		assert_int_equal(folder_version(&r->device, names[i]), 1);
+		folder_put(&r->device, names[i], huge, TRUST_TARGETS_MAX_BYTES + 1);
 		assert_refreshed(r);
 		assert_int_equal(folder_version(&r->device, names[i]), 1);
 	}
