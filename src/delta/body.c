@@ -292,7 +292,7 @@ static void body_code_miss(struct body_walk *w, enum field_kind kind, struct pre
 	unsigned negative;
 
 	b->stats.missed[kind]++;
-	predict_more(&w->predict, kind, w->old_at, p);
+	predict_more(&w->predict, kind, w->old_at, w->new_at, p);
 	for (unsigned i = 1; i < p->n; i++)
 		if (coder_bit(w->c, &b->choice[kind][i], value == p->value[i])) {
 			value = p->value[i];
@@ -557,6 +557,9 @@ static void body_code_sent(struct body_walk *w, size_t n)
 
 static enum literal_class body_class(const struct field_map *old, uint64_t at)
 {
+	/* the model of code knows the instructions of x86-64 only */
+	if (old->elf.machine != ELF_MACHINE_X86_64)
+		return LITERAL_DATA;
 	for (unsigned i = 0; i < old->elf.n_sections; i++) {
 		const struct elf_section *s = &old->elf.sections[i];
 

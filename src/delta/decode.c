@@ -13,7 +13,7 @@
 #include "delta/mix.h"
 #include "delta/table.h"
 
-/* All loads together may be this many times what the delta names and makes. */
+/* What is looked through for all files may be this many times what the delta names and makes. */
 #define LOAD_FACTOR_MAX 8U
 #define WRITE_PIECE_BYTES (1U << 20)
 
@@ -155,18 +155,18 @@ static int decode_load(struct decode *d, const struct delta_file *f, struct erro
 	const struct delta_header *h = &d->tables.header;
 	uint64_t total = 0, at = 0, limit = h->output_bytes;
 
-	if (d->old && d->old_of.n_references == f->n_references &&
-	    memcmp(d->old_of.references, f->references,
-		   f->n_references * sizeof(f->references[0])) == 0)
-		return 0;
-	decode_forget(d);
 	for (unsigned i = 0; i < f->n_references; i++)
 		total += d->tables.references[f->references[i]].bytes;
 	for (uint64_t i = 0; i < h->n_references; i++)
 		limit += d->tables.references[i].bytes;
 	d->loaded += total;
 	if (d->loaded / LOAD_FACTOR_MAX > limit)
-		return error_set(reterr, -BSI_E_LIMIT, "the delta loads base files too often");
+		return error_set(reterr, -BSI_E_LIMIT, "the delta uses base files too often");
+	if (d->old && d->old_of.n_references == f->n_references &&
+	    memcmp(d->old_of.references, f->references,
+		   f->n_references * sizeof(f->references[0])) == 0)
+		return 0;
+	decode_forget(d);
 	d->old = malloc((size_t)total + 1);
 	if (!d->old)
 		return -ENOMEM;

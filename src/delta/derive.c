@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "delta/derive.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/error.h"
 #include "delta/elf.h"
 #include "delta/frame.h"
@@ -16,6 +13,7 @@
 #define SYMBOL_BYTES 24U
 #define DEBUGLINK_CRC_BYTES 4U
 #define NOTE_HEADER_BYTES 16U
+#define WORK_FACTOR_MAX 8U
 
 static bool derive_range_of(const struct elf_section *s, struct derive_range *ret)
 {
@@ -68,30 +66,64 @@ unsigned derive_ranges(const uint8_t *data, size_t len, struct derive_range *ret
 	return n;
 }
 
-struct frame_entry {
-	int32_t begin, record;
-};
-
-static int frame_entry_by_begin(const void *a, const void *b)
+/* Entries of the table are sorted where they lie: no memory is needed beside the file. */
+static bool entry_before(const uint8_t *a, const uint8_t *b)
 {
-	const struct frame_entry *x = a, *y = b;
+	int32_t x = (int32_t)elf_u32(a), y = (int32_t)elf_u32(b);
 
-	if (x->begin != y->begin)
-		return x->begin < y->begin ? -1 : 1;
-	return x->record < y->record ? -1 : x->record > y->record;
+	if (x != y)
+		return x < y;
+	return (int32_t)elf_u32(a + 4) < (int32_t)elf_u32(b + 4);
+}
+
+static void entry_swap(uint8_t *a, uint8_t *b)
+{
+	uint64_t x = elf_u64(a);
+
+	elf_put_u64(a, elf_u64(b));
+	elf_put_u64(b, x);
+}
+
+static void entry_sift(uint8_t *table, size_t root, size_t n)
+{
+	for (size_t child; (child = 2 * root + 1) < n; root = child) {
+		uint8_t *at = table + child * FRAME_ENTRY_BYTES;
+
+		if (child + 1 < n && entry_before(at, at + FRAME_ENTRY_BYTES)) {
+			child++;
+			at += FRAME_ENTRY_BYTES;
+		}
+		if (!entry_before(table + root * FRAME_ENTRY_BYTES, at))
+			return;
+		entry_swap(table + root * FRAME_ENTRY_BYTES, at);
+	}
+}
+
+static void entries_sort(uint8_t *table, size_t n)
+{
+	size_t sorted = 1;
+
+	while (sorted < n && !entry_before(table + sorted * FRAME_ENTRY_BYTES,
+					   table + (sorted - 1) * FRAME_ENTRY_BYTES))
+		sorted++;
+	if (sorted >= n)
+		return;
+	for (size_t i = n / 2; i--;)
+		entry_sift(table, i, n);
+	for (size_t end = n; --end;) {
+		entry_swap(table, table + end * FRAME_ENTRY_BYTES);
+		entry_sift(table, 0, end);
+	}
 }
 
 static int derive_frame_header(uint8_t *data, const struct elf *e, const struct elf_section *hdr)
 {
 	const struct elf_section *frames = elf_find(e, ELF_SECTION_EH_FRAME);
 	size_t n = (size_t)(hdr->bytes - FRAME_HEADER_BYTES) / FRAME_ENTRY_BYTES, found = 0;
-	AUTO_FREE struct frame_entry *entries = calloc(n + 1, sizeof(*entries));
 	uint8_t *out = data + hdr->offset + FRAME_HEADER_BYTES;
 	struct frame_record r;
 	struct frame_walk walk;
 
-	if (!entries)
-		return -ENOMEM;
 	if (!frames)
 		return -BSI_E_FORMAT;
 	frame_walk_init(&walk, data, frames);
@@ -103,24 +135,20 @@ static int derive_frame_header(uint8_t *data, const struct elf *e, const struct 
 		begin = frames->addr + (r.begin - frames->offset) +
 			(uint64_t)(int64_t)(int32_t)elf_u32(data + r.begin);
 		record = frames->addr + (r.at - frames->offset);
-		entries[found].begin = (int32_t)(uint32_t)(begin - hdr->addr);
-		entries[found].record = (int32_t)(uint32_t)(record - hdr->addr);
+		elf_put_u32(out + found * FRAME_ENTRY_BYTES, (uint32_t)(begin - hdr->addr));
+		elf_put_u32(out + found * FRAME_ENTRY_BYTES + 4, (uint32_t)(record - hdr->addr));
 		found++;
 	}
-	qsort(entries, found, sizeof(*entries), frame_entry_by_begin);
-	for (size_t i = 0; i < found; i++) {
-		elf_put_u32(out + i * FRAME_ENTRY_BYTES, (uint32_t)entries[i].begin);
-		elf_put_u32(out + i * FRAME_ENTRY_BYTES + 4, (uint32_t)entries[i].record);
-	}
+	entries_sort(out, found);
 	return 0;
 }
 
 /* The hash of glibc's .gnu.hash (DJB). The name ends inside the table, or with it. */
-static uint32_t derive_name_hash(const uint8_t *names, uint64_t bytes, uint32_t at)
+static uint32_t derive_name_hash(const uint8_t *names, uint64_t bytes, uint32_t at, uint64_t *work)
 {
 	uint32_t h = 5381;
 
-	while (at < bytes && names[at])
+	for (; at < bytes && names[at] && *work; --*work)
 		h = h * 33 + names[at++];
 	return h;
 }
@@ -132,7 +160,8 @@ static int derive_gnu_hash(uint8_t *data, const struct elf *e, const struct elf_
 	uint8_t *head = data + s->offset, *filter, *buckets, *chains;
 	uint64_t n_buckets = elf_u32(head), first = elf_u32(head + 4);
 	uint64_t n_words = elf_u32(head + 8), shift = elf_u32(head + 12), n;
-	uint64_t previous = UINT64_MAX, fixed;
+	/* names may overlap, but not so that reading them takes for ever */
+	uint64_t previous = UINT64_MAX, fixed, work = WORK_FACTOR_MAX * e->file_bytes;
 
 	if (!symbols || !names || !n_buckets || !n_words || shift > 31)
 		return -BSI_E_FORMAT;
@@ -146,7 +175,8 @@ static int derive_gnu_hash(uint8_t *data, const struct elf *e, const struct elf_
 	chains = buckets + 4 * n_buckets;
 	for (uint64_t i = first; i < n; i++) {
 		uint32_t h = derive_name_hash(data + names->offset, names->bytes,
-					      elf_u32(data + symbols->offset + i * SYMBOL_BYTES));
+					      elf_u32(data + symbols->offset + i * SYMBOL_BYTES),
+					      &work);
 		uint8_t *word = filter + 8 * (h / 64 % n_words);
 
 		elf_put_u64(word, elf_u64(word) | UINT64_C(1) << h % 64 |
@@ -158,6 +188,8 @@ static int derive_gnu_hash(uint8_t *data, const struct elf *e, const struct elf_
 			chains[4 * (i - first - 1)] |= 1;
 		previous = h % n_buckets;
 	}
+	if (!work)
+		return -BSI_E_FORMAT;
 	if (n > first)
 		chains[4 * (n - first - 1)] |= 1;
 	return 0;

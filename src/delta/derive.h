@@ -20,7 +20,6 @@ unsigned derive_ranges(const uint8_t *data, size_t len, struct derive_range *ret
 
 /*
  * Fill one range of a file in which all but the derivable ranges is in place.
- * -BSI_E_FORMAT if it is no range that can be derived from this file. Memory: 8 bytes for each
- * entry of .eh_frame_hdr, which is never more than the file.
+ * -BSI_E_FORMAT if it is no range that can be derived from this file.
  */
 int derive_fill(uint8_t *data, size_t len, const struct derive_range *range) MUST_CHECK;

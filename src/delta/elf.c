@@ -166,7 +166,7 @@ static const char *elf_name(const uint8_t *data, size_t len, uint64_t table, uin
 
 bool elf_parse(struct elf *e, const uint8_t *data, size_t len)
 {
-	uint64_t names = len;
+	uint64_t names = len, total = 0;
 	unsigned names_index;
 
 	if (!elf_parse_segments(e, data, len, len))
@@ -195,6 +195,11 @@ bool elf_parse(struct elf *e, const uint8_t *data, size_t len)
 			s->kind = ELF_SECTION_NOBITS;
 			s->bytes = 0;
 		}
+		if (s->kind != ELF_SECTION_NOBITS)
+			total += s->bytes;
+		/* sections that overlap more than a little are no sections */
+		if (total > 2 * (uint64_t)len)
+			return true;
 	}
 	e->n_sections = e->n_section_headers;
 	for (unsigned i = 0; i < e->n_sections; i++)

@@ -31,10 +31,10 @@ enum field_kind {
 	FIELD_SPECIAL64, /* by its place: length, count or string offset */
 	FIELD_MARK,     /* during the scan only: a function starts here */
 	FIELD_KIND_MAX,
-	/* AArch64 instructions share the numbers of the x86-64 ones */
+	/* AArch64: whole instructions; what they are is in them */
 	FIELD_A64_BRANCH26 = FIELD_BRANCH,
 	FIELD_A64_BRANCH19 = FIELD_MEMORY0,
-	FIELD_A64_BRANCH14 = FIELD_MEMORY1,
+	FIELD_A64_NEAR = FIELD_MEMORY1, /* tbz, tbnz, adr */
 	FIELD_A64_PAGE = FIELD_MEMORY2,
 	FIELD_A64_LOW12 = FIELD_MEMORY4,
 };
@@ -83,6 +83,18 @@ static inline unsigned field_tail(enum field_kind kind)
 
 /* The first marked byte in [at, end), or end. */
 size_t field_next(const struct field_map *m, size_t at, size_t end);
+
+/* Is this a field of an AArch64 instruction? */
+static inline bool field_is_a64(const struct field_map *m, enum field_kind kind)
+{
+	return m->elf.machine == ELF_MACHINE_AARCH64 && kind <= FIELD_MEMORY4;
+}
+
+/*
+ * What the AArch64 instruction at a place refers to: of the two halves of a pair the whole target.
+ * False for half a pair whose other half is not near.
+ */
+bool field_a64_target(const struct field_map *m, size_t at, uint64_t *ret);
 
 /* The parts of the scan, in the order they run. */
 void field_scan_headers(struct field_map *m);

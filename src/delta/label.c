@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "delta/a64.h"
 
 #define CONTENT_BYTES 24U
 #define SYMBOL_BYTES 24U
@@ -29,6 +30,8 @@ bool label_target(const struct field_map *m, size_t at, enum field_kind kind, ui
 {
 	uint64_t addr, value = (uint64_t)(int64_t)(int32_t)elf_u32(m->data + at);
 
+	if (field_is_a64(m, kind))
+		return field_a64_target(m, at, ret);
 	if (!elf_addr_of(&m->elf, at, &addr))
 		addr = at;
 	switch (kind) {
@@ -119,10 +122,19 @@ static void label_all(const struct field_map *m, uint8_t *into,
 			at++;
 			continue;
 		}
-		if (label_target(m, at, kind, &target))
-			label_put(into + at, kind, label(ctx, target));
-		else
+		if (label_target(m, at, kind, &target)) {
+			uint64_t h = label(ctx, target);
+
+			/* the instruction without its target counts too */
+			if (field_is_a64(m, kind)) {
+				uint32_t i = elf_u32(m->data + at);
+
+				h = label_mix(h, a64_with_target(a64_decode(i), i, 0, 0));
+			}
+			label_put(into + at, kind, h);
+		} else {
 			label_put(into + at, kind, label_other(m, at, kind));
+		}
 		at += width;
 	}
 }

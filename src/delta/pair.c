@@ -14,6 +14,8 @@
 #define SKETCH_HASHES 32U
 #define SKETCH_PICK 31U
 #define SKETCH_ALIKE_MIN 4U
+/* A base file that is looked through for a small new one costs the device time. */
+#define PAIR_SIZE_FACTOR_MAX 4U
 
 struct sketch {
 	uint64_t hashes[SKETCH_HASHES]; /* ascending */
@@ -99,6 +101,11 @@ static unsigned sketch_alike(const struct sketch *a, const struct sketch *b)
 	return n;
 }
 
+static bool pair_is_fair(const struct delta_input *old, const struct delta_input *new)
+{
+	return old->len / PAIR_SIZE_FACTOR_MAX <= new->len;
+}
+
 static struct pair pair_find(const struct delta_input *old, const struct sketch *old_sketches,
 			     size_t n_old, const struct delta_input *new, const struct sketch *s)
 {
@@ -112,13 +119,13 @@ static struct pair pair_find(const struct delta_input *old, const struct sketch 
 		if (old[i].len == new->len && digest_equal(&old_sketches[i].digest, &s->digest))
 			return (struct pair){PAIR_CONTENT, i};
 	for (size_t i = 0; i < n_old; i++)
-		if (s->soname && old_sketches[i].soname &&
+		if (s->soname && old_sketches[i].soname && pair_is_fair(&old[i], new) &&
 		    strcmp(s->soname, old_sketches[i].soname) == 0)
 			return (struct pair){PAIR_SONAME, i};
 	for (size_t i = 0; i < n_old; i++) {
 		unsigned n = sketch_alike(&old_sketches[i], s);
 
-		if (n > alike) {
+		if (n > alike && pair_is_fair(&old[i], new)) {
 			alike = n;
 			best = (struct pair){PAIR_SKETCH, i};
 		}

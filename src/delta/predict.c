@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "delta/predict.h"
 
+#include "delta/a64.h"
+
 #define SEGMENT_HEADER_BYTES 56U
 #define SECTION_HEADER_BYTES 64U
 #define SYMBOL_BYTES 24U
@@ -268,9 +270,40 @@ bool predict_old_target(struct predict *p, size_t old_at, uint64_t *ret)
 	if (old_at >= p->old->len || p->old->len - old_at < 4)
 		return false;
 	kind = field_at(p->old, old_at);
-	if (kind == FIELD_NONE || kind > FIELD_MEMORY4)
+	if (kind == FIELD_NONE || kind > FIELD_MEMORY4 || field_is_a64(p->old, kind))
 		return false;
 	return predict_parts(p, kind, old_at, 0, ret, &from);
+}
+
+/* An AArch64 instruction that leads to a place of the new file. */
+static uint64_t predict_a64(const struct predict *p, size_t old_at, size_t new_at, uint64_t target)
+{
+	uint32_t i = elf_u32(p->old->data + old_at);
+
+	return a64_with_target(a64_decode(i), i, predict_new_addr(p, new_at, old_at), target);
+}
+
+/* What the instruction that is now in the new file says about where its old target has gone. */
+static void predict_learn_a64(struct predict *p, size_t old_at, size_t new_at)
+{
+	uint32_t i = elf_u32(p->new + new_at);
+	enum a64_kind kind = a64_decode(i);
+	uint64_t pc = predict_new_addr(p, new_at, old_at), target, now;
+	size_t start = new_at > 4 * A64_PAIR_MAX ? new_at - 4 * A64_PAIR_MAX : new_at & 3, other;
+
+	if (kind == A64_NONE || kind != a64_decode(elf_u32(p->old->data + old_at)) ||
+	    !field_a64_target(p->old, old_at, &target))
+		return;
+	now = a64_target(kind, i, pc);
+	if (kind == A64_PAGE) {
+		now |= move_addr(p->moves, target) & 0xfff;
+	} else if (kind == A64_LOW12) {
+		if (!a64_find_page(p->new, start, new_at, &other))
+			return;
+		now += a64_target(A64_PAGE, elf_u32(p->new + other),
+				  predict_new_addr(p, other, old_at - (new_at - other)));
+	}
+	move_learn(p->moves, target, now);
 }
 
 /* Put a value behind those that are there, if it is another one. */
@@ -292,6 +325,16 @@ void predict_field(struct predict *p, enum field_kind kind, size_t old_at, size_
 	const uint8_t *at = p->old->data + old_at;
 	uint64_t value = is_wide ? elf_u64(at) : elf_u32(at);
 
+	ret->n = 0;
+	ret->from = 0;
+	ret->is_reference = false;
+	if (field_is_a64(p->old, kind)) {
+		ret->is_reference = field_a64_target(p->old, old_at, &ret->target);
+		if (ret->is_reference)
+			value = predict_a64(p, old_at, new_at, move_addr(p->moves, ret->target));
+		predict_add(ret, value, false);
+		return;
+	}
 	ret->is_reference = predict_parts(p, kind, old_at, new_at, &ret->target, &ret->from);
 	if (ret->is_reference && kind == FIELD_ADDR64 && !elf_has_addr(&p->old->elf, ret->target))
 		ret->is_reference = false;
@@ -305,17 +348,19 @@ void predict_field(struct predict *p, enum field_kind kind, size_t old_at, size_
 		value = predict_special32(p, old_at, new_at);
 	else if (kind == FIELD_SPECIAL64)
 		value = predict_special64(p, old_at, new_at);
-	ret->n = 0;
 	predict_add(ret, value, is_wide);
 }
 
-void predict_more(const struct predict *p, enum field_kind kind, size_t old_at,
+void predict_more(const struct predict *p, enum field_kind kind, size_t old_at, size_t new_at,
 		  struct predicted *ret)
 {
 	bool is_wide = field_width(kind) == 8;
 	const uint8_t *at = p->old->data + old_at;
 
-	if (ret->is_reference)
+	if (ret->is_reference && field_is_a64(p->old, kind))
+		predict_add(ret, predict_a64(p, old_at, new_at,
+					     move_addr_second(p->moves, ret->target)), false);
+	else if (ret->is_reference)
 		predict_add(ret, move_addr_second(p->moves, ret->target) - ret->from, is_wide);
 	predict_add(ret, is_wide ? elf_u64(at) : elf_u32(at), is_wide);
 	for (unsigned i = 0; i < PREDICT_RECENT; i++)
@@ -327,6 +372,10 @@ void predict_learn(struct predict *p, enum field_kind kind, size_t old_at, size_
 	const uint8_t *at = p->new + new_at;
 	uint64_t target, from;
 
+	if (field_is_a64(p->old, kind)) {
+		predict_learn_a64(p, old_at, new_at);
+		return;
+	}
 	if (!predict_parts(p, kind, old_at, new_at, &target, &from))
 		return;
 	if (kind == FIELD_ADDR64)

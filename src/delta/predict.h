@@ -38,7 +38,7 @@ void predict_copy(struct predict *p, size_t old_at, size_t new_at);
 void predict_field(struct predict *p, enum field_kind kind, size_t old_at, size_t new_at,
 		   struct predicted *ret);
 /* Add the other candidates. */
-void predict_more(const struct predict *p, enum field_kind kind, size_t old_at,
+void predict_more(const struct predict *p, enum field_kind kind, size_t old_at, size_t new_at,
 		  struct predicted *ret);
 /* The address of a place in sent bytes. */
 uint64_t predict_sent_addr(const struct predict *p, size_t new_at);

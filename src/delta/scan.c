@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The scan of code and of what describes code: frames, instructions, jump tables. */
+#include "delta/a64.h"
 #include "delta/field.h"
 #include "delta/frame.h"
 #include "delta/x86.h"
@@ -109,6 +110,55 @@ static void scan_x86(struct field_map *m, const struct elf_section *s)
 	}
 }
 
+bool field_a64_target(const struct field_map *m, size_t at, uint64_t *ret)
+{
+	uint32_t i = elf_u32(m->data + at);
+	enum a64_kind kind = a64_decode(i);
+	size_t start = at > 4 * A64_PAIR_MAX ? at - 4 * A64_PAIR_MAX : at & 3, other;
+	size_t end = m->len - at > 4 * (A64_PAIR_MAX + 1) ? at + 4 * (A64_PAIR_MAX + 1) : m->len;
+	uint64_t pc, low;
+
+	if (!elf_addr_of(&m->elf, at, &pc))
+		return false;
+	if (kind == A64_LOW12) {
+		if (!a64_find_page(m->data, start, at, &other) ||
+		    !elf_addr_of(&m->elf, other, &pc))
+			return false;
+		*ret = a64_target(A64_PAGE, elf_u32(m->data + other), pc) + a64_low12(i);
+		return true;
+	}
+	*ret = a64_target(kind, i, pc);
+	if (kind == A64_PAGE) {
+		low = 0;
+		if (a64_find_low12(m->data, end, at, &other))
+			low = a64_low12(elf_u32(m->data + other));
+		*ret += low;
+	}
+	return kind != A64_NONE;
+}
+
+static void scan_a64(struct field_map *m, const struct elf_section *s)
+{
+	static const enum field_kind kinds[] = {
+		[A64_NONE] = FIELD_NONE, [A64_BRANCH26] = FIELD_A64_BRANCH26,
+		[A64_BRANCH19] = FIELD_A64_BRANCH19, [A64_BRANCH14] = FIELD_A64_NEAR,
+		[A64_ADR] = FIELD_A64_NEAR, [A64_PAGE] = FIELD_A64_PAGE,
+		[A64_LOW12] = FIELD_A64_LOW12,
+	};
+	size_t at = (size_t)((s->offset + 3) & ~UINT64_C(3)), end = (size_t)(s->offset + s->bytes);
+
+	for (; at < end && end - at >= 4; at += 4) {
+		enum a64_kind kind = a64_decode(elf_u32(m->data + at));
+		uint64_t target;
+
+		if (field_at(m, at) == FIELD_MARK)
+			field_mark(m, at, FIELD_NONE);
+		if (kind != A64_NONE && field_a64_target(m, at, &target) &&
+		    elf_has_addr(&m->elf, target))
+			field_mark(m, at, kinds[kind]);
+	}
+}
+
 /* Keep of the marked tables those whose entries lead into code. */
 static void scan_tables(struct field_map *m, const struct elf_section *s)
 {
@@ -141,10 +191,14 @@ static void scan_tables(struct field_map *m, const struct elf_section *s)
 
 void field_scan_code(struct field_map *m)
 {
-	for (unsigned i = 0; i < m->elf.n_sections; i++)
-		if (m->elf.sections[i].kind == ELF_SECTION_CODE &&
-		    m->elf.machine == ELF_MACHINE_X86_64)
+	for (unsigned i = 0; i < m->elf.n_sections; i++) {
+		if (m->elf.sections[i].kind != ELF_SECTION_CODE)
+			continue;
+		if (m->elf.machine == ELF_MACHINE_X86_64)
 			scan_x86(m, &m->elf.sections[i]);
+		else
+			scan_a64(m, &m->elf.sections[i]);
+	}
 	for (unsigned i = 0; i < m->elf.n_sections; i++) {
 		const struct elf_section *s = &m->elf.sections[i];
 
