@@ -361,6 +361,20 @@ static json_t *start_document(const struct composing *x)
 		utc_json(x->a->settings.now_utc_s), "automatic", context_is_automatic(x->a));
 }
 
+/* A clock that is behind what offline keys signed is wrong, and says why metadata seems to last. */
+static void compose_clock(const struct composing *x, json_t *document)
+{
+	int64_t floor_utc_s = 0, now = x->a->settings.now_utc_s;
+	json_t *text;
+
+	if (store_floor_get(x->a->store, &floor_utc_s, NULL) < 0 || now >= floor_utc_s)
+		return;
+	text = json_sprintf("this device's clock says %s, and the publisher signed something at %s: "
+			    "the clock is wrong",
+		utc_format(now).text, utc_format(floor_utc_s).text);
+	(void)json_object_set_new(document, "clock", text);
+}
+
 static void compose_facts(struct composing *x, const json_t *exposure)
 {
 	const json_t *check = json_object_get(x->last, "check");
@@ -390,6 +404,7 @@ int status_compose(struct agent *a, json_t **ret, struct error *reterr)
 	if (!document)
 		return -ENOMEM;
 	compose_index(&x, document);
+	compose_clock(&x, document);
 	r = compose_components(&x);
 	if (r < 0)
 		return r;

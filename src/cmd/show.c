@@ -128,6 +128,10 @@ void show_status(const json_t *status)
 		put(text_of(withdrawn, "reason"));
 		putchar('\n');
 	}
+	if (*text_of(status, "clock")) {
+		put(text_of(status, "clock"));
+		putchar('\n');
+	}
 	if (json_array_size(open) > 0) {
 		fputs("open: ", stdout);
 		put_list(open, " ");

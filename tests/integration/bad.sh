@@ -89,6 +89,8 @@ is "$(cat /usr/lib/hello/a.txt)" a2 "(a) is installed again"
 refused "metadata that expired" 6 "expired" faketime -f '+800d' bsi check
 run faketime -f '+800d' bsi run
 is "$(cat /usr/lib/hello/a.txt)" a2 "time alone never removes protection"
+like "$(faketime -f '-3d' bsi status)" "the clock is wrong" "a clock that is behind is reported in words"
+pass "and stops nothing" faketime -f '-3d' bsi check
 serve "$tap_dir/newer"
 bsi check >/dev/null
 serve
