@@ -118,8 +118,18 @@ static int read_leave_out(const struct verb_call *call, struct publish_input *in
 	return 0;
 }
 
-static int read_states(const struct verb_call *call, struct publish_input *in,
+static int read_state(const char *argument, struct progress *bar, struct state **ret,
 	struct error *reterr)
+{
+	char what[256];
+
+	(void)snprintf(what, sizeof what, "reading %s", argument);
+	progress_show(bar, what, 0, 0);
+	return state_open(argument, ret, reterr);
+}
+
+static int read_states(const struct verb_call *call, struct publish_input *in,
+	struct progress *bar, struct error *reterr)
 {
 	size_t n = call_n_values(call, "from");
 	int r = 0;
@@ -130,11 +140,11 @@ static int read_states(const struct verb_call *call, struct publish_input *in,
 		return error_set(reterr, -BSI_E_USAGE, "more than %d times --from",
 			COMPARE_FROM_MAX);
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		r = state_open(call_value_at(call, "from", i), &in->from[i], reterr);
+		r = read_state(call_value_at(call, "from", i), bar, &in->from[i], reterr);
 		in->n_from += r == 0;
 	}
 	if (r == 0)
-		r = state_open(call_value(call, "to"), &in->to, reterr);
+		r = read_state(call_value(call, "to"), bar, &in->to, reterr);
 	in->request.from = in->from;
 	in->request.n_from = in->n_from;
 	in->request.to = in->to;
@@ -167,6 +177,7 @@ static int read_architecture(const struct verb_call *call, struct publish_input 
 int publish_read_input(const struct verb_call *call, struct publish_input *ret,
 	struct error *reterr)
 {
+	struct progress bar = progress_start();
 	int r;
 
 	*ret = (struct publish_input){};
@@ -178,10 +189,15 @@ int publish_read_input(const struct verb_call *call, struct publish_input *ret,
 	if (r == 0)
 		r = read_leave_out(call, ret);
 	if (r == 0)
-		r = read_states(call, ret, reterr);
-	if (r == 0)
+		r = read_states(call, ret, &bar, reterr);
+	if (r == 0) {
+		progress_show(&bar, "comparing", 0, 0);
 		r = plan_make(&ret->request, &ret->plan, reterr);
-	return r < 0 ? r : fixes_find(ret->plan, &ret->request, reterr);
+	}
+	if (r == 0)
+		r = fixes_find(ret->plan, &ret->request, reterr);
+	progress_end(&bar);
+	return r;
 }
 
 void publish_input_done(struct publish_input *in)

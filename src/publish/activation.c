@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/path.h"
+
 /* Their processes speak a private protocol that changes with every release. */
 static bool is_browser_engine(const char *package)
 {
@@ -52,6 +54,16 @@ static bool has_helper(const struct plan_component *c)
 	return false;
 }
 
+/* The dynamic linker and libc call each other's private functions: one version or the other. */
+static bool has_dynamic_linker(const struct plan_component *c)
+{
+	for (size_t i = 0; i < c->n_files; i++)
+		if (fnmatch("ld*.so.[0-9]*", path_name(c->files[i].path), 0) == 0 &&
+			strncmp(path_name(c->files[i].path), "lib", 3) != 0)
+			return true;
+	return false;
+}
+
 void activation_propose(const struct plan_request *request, struct plan_component *c)
 {
 	bool is_engine = false, changes = false;
@@ -62,7 +74,10 @@ void activation_propose(const struct plan_request *request, struct plan_componen
 		is_engine |= is_browser_engine(c->packages[i].name);
 		changes |= upstream_changes(&c->packages[i]);
 	}
-	if (is_engine) {
+	if (has_dynamic_linker(c)) {
+		c->activation = ACTIVATION_BOOT;
+		c->activation_reason = "the dynamic linker and its libraries must be of one version";
+	} else if (is_engine) {
 		c->activation = ACTIVATION_IDLE;
 		c->activation_reason = "a browser engine's processes must be of one version";
 	} else if (changes && (count_programs(c) > 1 || has_helper(c))) {

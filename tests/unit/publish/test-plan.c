@@ -499,6 +499,7 @@ static void test_plan_activation(void **state)
 		{"x", "1.0-1", "1.1-1", "./usr/libexec/h", ACTIVATION_IDLE},
 		{"x", "1.0-1", "1.1-1", "./usr/share/d", ACTIVATION_LIVE},
 		{"libwebkit2gtk-4.1-0", "1.0-1", "1.0-2", "./usr/share/d", ACTIVATION_IDLE},
+		{"libc6", "1.0-1", "1.0-2", "./usr/lib/ld-linux-x86-64.so.2", ACTIVATION_BOOT},
 	};
 
 	(void)state;
