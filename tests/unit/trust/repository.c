@@ -491,3 +491,50 @@ void repository_assert_requests(const struct repository *r, const char *expected
 	buffer_put_u8(&all, '\0');
 	assert_string_equal((const char *)all.data, expected);
 }
+
+int repository_set_up(void **state)
+{
+	struct repository *r = calloc(1, sizeof *r);
+
+	if (!r)
+		return -1;
+	repository_init(r);
+	*state = r;
+	return 0;
+}
+
+int repository_tear_down(void **state)
+{
+	repository_done(*state);
+	free(*state);
+	return 0;
+}
+
+void repository_assert_refused(struct repository *r, int code)
+{
+	struct folder before = {};
+	struct error e = {};
+
+	folder_copy(&before, &r->device);
+	assert_int_equal(repository_refresh(r, &e), code);
+	assert_true(folder_equal(&before, &r->device));
+	assert_true(strlen(e.text) > 10);
+	folder_done(&before);
+}
+
+void repository_assert_refreshed(struct repository *r)
+{
+	struct error e = {};
+	int result = repository_refresh(r, &e);
+
+	if (result < 0)
+		print_error("%s\n", e.text);
+	assert_int_equal(result, 0);
+}
+
+void repository_store(struct repository *r, const char *as, const char *served)
+{
+	for (size_t i = 0; i < r->server.n_files; i++)
+		if (strcmp(r->server.files[i].name, served) == 0)
+			folder_put(&r->device, as, r->server.files[i].data, r->server.files[i].len);
+}

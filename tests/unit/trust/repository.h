@@ -96,3 +96,12 @@ int repository_find(struct repository *r, const char *path, struct trust_target 
 int repository_updater(struct repository *r, struct trust_updater **ret, struct error *reterr);
 /* The requests of the last call, with a blank between two. */
 void repository_assert_requests(const struct repository *r, const char *expected);
+
+/* For cmocka: *state is a repository as repository_init() makes it. */
+int repository_set_up(void **state);
+int repository_tear_down(void **state);
+/* The refresh fails with the code, and the device holds afterwards just what it held before. */
+void repository_assert_refused(struct repository *r, int code);
+void repository_assert_refreshed(struct repository *r);
+/* Put a file of the server on the device, as if it had been stored there. */
+void repository_store(struct repository *r, const char *as, const char *served);

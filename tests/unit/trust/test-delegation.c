@@ -16,24 +16,6 @@
 #include "trust/bounds.h"
 #include "trust/delegation.h"
 
-static int set_up(void **state)
-{
-	struct repository *r = calloc(1, sizeof *r);
-
-	if (!r)
-		return -1;
-	repository_init(r);
-	*state = r;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	repository_done(*state);
-	free(*state);
-	return 0;
-}
-
 static size_t role_named(const struct repository *r, const char *name)
 {
 	size_t i;
@@ -552,7 +534,7 @@ static void test_bins_have_names_of_fixed_width(void **state)
 	}
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, repository_set_up, repository_tear_down)
 
 int main(void)
 {
