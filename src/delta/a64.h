@@ -39,7 +39,7 @@ static inline unsigned a64_base_register(uint32_t instruction)
 }
 
 /* How far apart, in instructions, the two halves of a target may stand. */
-#define A64_PAIR_MAX 24U
+#define A64_PAIR_MAX 128U
 
 /* The adrp that a LOW12 instruction completes; false if there is none near before it. */
 bool a64_find_page(const uint8_t *code, size_t start, size_t at, size_t *ret_at);

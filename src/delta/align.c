@@ -482,8 +482,9 @@ int align_plan(const struct field_map *old, const struct field_map *new,
 	if (r >= 0)
 		r = align_pass(w, derived, n_derived, &first, &n_first);
 	if (r >= 0 && old->elf.machine != ELF_MACHINE_NONE && new->elf.machine != ELF_MACHINE_NONE) {
-		label_by_target(old, old_labels);
-		r = label_by_alignment(old, new, first, n_first, new_labels);
+		r = label_by_target(old, old_labels);
+		if (r >= 0)
+			r = label_by_alignment(old, new, first, n_first, new_labels);
 		if (r >= 0)
 			r = align_pass(w, derived, n_derived, ret_ops, ret_n);
 	} else if (r >= 0) {

@@ -225,6 +225,31 @@ static uint64_t label_zero(void *ctx, uint64_t target)
 	return 0;
 }
 
+/* A place that is filled by name looks like its name, whatever it holds in the file. */
+static void label_put_slots(const struct label_content *c, uint8_t *into)
+{
+	for (size_t i = 0; i < c->n_slots; i++) {
+		uint64_t at;
+
+		if (elf_offset_of(&c->m->elf, c->slots[i].addr, &at) && c->m->len >= 8 &&
+		    at <= c->m->len - 8)
+			elf_put_u64(into + at, c->slots[i].label);
+	}
+}
+
+static int label_named_places(const struct field_map *m, uint8_t *into)
+{
+	AUTO_FREE struct slot *slots = NULL;
+	struct label_content ctx = {.m = m};
+	int r = label_collect_slots(m, &slots, &ctx.n_slots);
+
+	if (r < 0)
+		return r;
+	ctx.slots = slots;
+	label_put_slots(&ctx, into);
+	return 0;
+}
+
 /* Twice: what stands at the target counts with what that refers to in turn. */
 int label_by_content(const struct field_map *m, uint8_t *into)
 {
@@ -241,8 +266,10 @@ int label_by_content(const struct field_map *m, uint8_t *into)
 	ctx.slots = slots;
 	label_all(m, into, label_zero, NULL);
 	label_all(m, image, label_content, &ctx);
+	label_put_slots(&ctx, image);
 	ctx.image = image;
 	label_all(m, into, label_content, &ctx);
+	label_put_slots(&ctx, into);
 	return 0;
 }
 
@@ -252,9 +279,10 @@ static uint64_t label_address(void *ctx, uint64_t target)
 	return target;
 }
 
-void label_by_target(const struct field_map *old, uint8_t *into)
+int label_by_target(const struct field_map *old, uint8_t *into)
 {
 	label_all(old, into, label_address, NULL);
+	return label_named_places(old, into);
 }
 
 /* Zeroed memory has no content to align: pairs of targets seen in aligned fields. */
@@ -362,5 +390,5 @@ int label_by_alignment(const struct field_map *old, const struct field_map *new,
 	if (r >= 0)
 		label_all(new, into, label_aligned, &a);
 	free(a.pairs.new_old);
-	return r;
+	return r < 0 ? r : label_named_places(new, into);
 }

@@ -15,7 +15,7 @@
 int label_by_content(const struct field_map *m, uint8_t *into) MUST_CHECK;
 
 /* Second pass: by the old target. Of the new file: that which the alignment says. */
-void label_by_target(const struct field_map *old, uint8_t *into);
+int label_by_target(const struct field_map *old, uint8_t *into) MUST_CHECK;
 int label_by_alignment(const struct field_map *old, const struct field_map *new,
 		       const struct op *ops, size_t n_ops, uint8_t *into) MUST_CHECK;
 
