@@ -150,11 +150,43 @@ static int compare_files(const void *a, const void *b)
 	return (x->package > y->package) - (x->package < y->package);
 }
 
+static int copy_xattrs(const struct state_file *from, struct state_file *to)
+{
+	to->xattrs = calloc(from->n_xattrs + 1, sizeof *to->xattrs);
+	if (!to->xattrs)
+		return -ENOMEM;
+	for (size_t i = 0; i < from->n_xattrs; i++) {
+		const struct state_xattr *x = &from->xattrs[i];
+		struct state_xattr *copy = &to->xattrs[to->n_xattrs++];
+
+		copy->name = strdup(x->name);
+		copy->value = malloc(x->value_bytes + 1);
+		if (!copy->name || !copy->value)
+			return -ENOMEM;
+		if (x->value_bytes > 0)
+			memcpy(copy->value, x->value, x->value_bytes);
+		copy->value_bytes = x->value_bytes;
+	}
+	return 0;
+}
+
+/* An archive describes an inode under its first name only. */
+static int take_inode(struct state_file *f, const struct state_file *to)
+{
+	f->mode = to->mode;
+	f->uid = to->uid;
+	f->gid = to->gid;
+	f->size_bytes = to->size_bytes;
+	f->digest = to->digest;
+	return f->n_xattrs == 0 && to->n_xattrs > 0 ? copy_xattrs(to, f) : 0;
+}
+
 static int resolve_hardlinks(struct state *s, struct error *reterr)
 {
 	for (size_t i = 0; i < s->n_files; i++) {
 		struct state_file *f = &s->files[i];
 		const struct state_file *to;
+		int r;
 
 		if (!f->hardlink_to)
 			continue;
@@ -163,11 +195,9 @@ static int resolve_hardlinks(struct state *s, struct error *reterr)
 			return error_set(reterr, -BSI_E_FORMAT,
 				"%s: %s is a hard link to %s, which is no file of the package",
 				s->name, f->path, f->hardlink_to);
-		f->mode = to->mode;
-		f->uid = to->uid;
-		f->gid = to->gid;
-		f->size_bytes = to->size_bytes;
-		f->digest = to->digest;
+		r = take_inode(f, to);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

@@ -535,13 +535,16 @@ static void test_plan_privileged(void **state)
 			.files = FILES({.path = "./usr/bin/a", .mode = 04755, .content = text},
 				{.path = "./usr/bin/b", .mode = 0755, .content = text,
 					.has_capability = 1},
-				{.path = "./usr/bin/c", .mode = 0755, .content = text})}));
+				{.path = "./usr/bin/c", .mode = 0755, .content = text},
+				{.path = "./usr/bin/d", .hardlink = "./usr/bin/b"})}));
 	}
 	bench_plan(&b);
 	c = &b.plan->components[0];
-	assert_int_equal(c->n_files, 3);
+	assert_int_equal(c->n_files, 4);
 	assert_true(c->files[0].is_privileged && c->files[1].is_privileged);
 	assert_false(c->files[2].is_privileged);
+	/* another name of the file with capabilities */
+	assert_true(c->files[3].is_privileged);
 	bench_done(&b);
 }
 
