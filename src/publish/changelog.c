@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "improvement/debversion.h"
+#include "publish/utf8.h"
 
 #define LINE_SHOWN_BYTES 300
 
@@ -77,26 +78,6 @@ static bool is_doubtful(const char *item, size_t len)
 	return false;
 }
 
-/* Length of the well-formed UTF-8 sequence of printable text at the start, or 0. */
-static size_t sequence_len(const unsigned char *at, size_t left)
-{
-	size_t len = *at < 0x80 ? 1 : *at >= 0xc2 && *at < 0xe0 ? 2 : *at >= 0xe0 && *at < 0xf0 ? 3
-		: *at >= 0xf0 && *at < 0xf5                   ? 4
-							      : 0;
-
-	if (len == 0 || len > left || *at < 0x20 || *at == 0x7f)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-	/* overlong forms, surrogates, beyond Unicode, and the controls U+0080 to U+009F */
-	if ((*at == 0xe0 && at[1] < 0xa0) || (*at == 0xed && at[1] >= 0xa0) ||
-		(*at == 0xf0 && at[1] < 0x90) || (*at == 0xf4 && at[1] >= 0x90) ||
-		(*at == 0xc2 && at[1] < 0xa0))
-		return 0;
-	return len;
-}
-
 /* A line without its outer blanks, fit for terminals and JSON, cut to what a plan shows. */
 static char *shown_line(const char *line, const char *eol)
 {
@@ -108,7 +89,7 @@ static char *shown_line(const char *line, const char *eol)
 	while (eol > line && isspace((unsigned char)eol[-1]))
 		eol--;
 	while (shown && line < eol && n < LINE_SHOWN_BYTES) {
-		size_t len = sequence_len((const unsigned char *)line, (size_t)(eol - line));
+		size_t len = utf8_sequence(line, (size_t)(eol - line));
 
 		if (len == 0)
 			shown[n++] = '?';

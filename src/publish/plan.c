@@ -58,6 +58,8 @@ static int note(struct plan *p, enum plan_note_kind kind, size_t component, cons
 	va_end(args);
 	if (!n->subject || r < 0) {
 		free(n->subject);
+		if (r >= 0)
+			free(n->reason);
 		return -ENOMEM;
 	}
 	p->n_notes++;

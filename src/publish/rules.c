@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "publish/rules.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "publish/utf8.h"
 
 static bool is_below_any(const char *path, const char *const *roots, size_t n)
 {
@@ -112,15 +112,6 @@ bool rules_is_metadata_only(const struct compare *c, const struct compare_row *r
 	return true;
 }
 
-/* As JSON's writer sees it, which has the last word on the manifest. */
-static bool is_utf8(const char *text)
-{
-	json_t *string = json_string(text);
-
-	json_decref(string);
-	return string != NULL;
-}
-
 const char *rules_refuse_row(const struct compare *c, const struct compare_row *row,
 	const char *architecture)
 {
@@ -129,7 +120,7 @@ const char *rules_refuse_row(const struct compare *c, const struct compare_row *
 
 	if (reason)
 		return reason;
-	if (!is_utf8(row->to->path))
+	if (!utf8_is_plain(row->to->path))
 		return "its name is not UTF-8";
 	if (strcmp(p->architecture, architecture) != 0 && strcmp(p->architecture, "all") != 0)
 		return "its package is for another architecture";
