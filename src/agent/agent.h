@@ -36,6 +36,7 @@ struct agent_settings {
 	const char *ca_file; /* NULL for the system's authorities */
 	int mount_ns_fd;   /* the host's mount namespace; borrowed. -1: mounts cannot be changed */
 	int64_t now_utc_s; /* one reading of the clock */
+	uint64_t memory_max_bytes; /* that decoding one payload may take */
 	enum agent_flags flags;
 	agent_progress *progress; /* may be NULL */
 	agent_note *note;         /* may be NULL */

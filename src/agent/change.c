@@ -22,7 +22,7 @@ static void note_need(const struct agent *a, const struct fit *fit)
 {
 	struct obtain_need need;
 
-	obtain_need(a->store, fit, &need);
+	obtain_need(a, fit, &need);
 	if (need.n_images > 0)
 		context_note(a, "brings %zu image%s: %.1f MB to load, %.1f MB of disk", need.n_images,
 			need.n_images == 1 ? "" : "s", (double)need.download_bytes / MEGABYTE,
@@ -194,7 +194,7 @@ static int take_manifest(struct agent *a, struct remote *remote, const struct ma
 	if (r < 0)
 		return r;
 	note_need(a, fit);
-	r = obtain_images(a->store, remote, fit, reterr);
+	r = obtain_images(a, remote, fit, reterr);
 	if (r == 0)
 		r = context_installed(a, &installed, reterr);
 	if (r < 0)

@@ -5,24 +5,29 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "image/payload.h"
+#include "agent/unpack.h"
 #include "store/download.h"
 #include "store/image.h"
 
-#define CHUNK_BYTES 65536
+static bool is_usable(const struct agent *a, const struct fit_component *c,
+	const struct payload *p)
+{
+	if (!unpack_is_known(p) || p->memory_bytes > a->settings.memory_max_bytes)
+		return false;
+	return !p->set || strcmp(p->set, c->component->sets[c->match.set].name) == 0;
+}
 
-/* The smallest payload that this program can decode within its memory; NULL if there is none. */
-static const struct payload *pick_payload(const struct component *component)
+/* The smallest usable payload that is larger than the one before; NULL if there is none. */
+static const struct payload *pick_payload(const struct agent *a, const struct fit_component *c,
+	const struct payload *before)
 {
 	const struct payload *best = NULL;
 
-	for (size_t i = 0; i < component->n_payloads; i++) {
-		const struct payload *p = &component->payloads[i];
+	for (size_t i = 0; i < c->component->n_payloads; i++) {
+		const struct payload *p = &c->component->payloads[i];
 
-		if (strcmp(p->kind, PAYLOAD_FULL_KIND) != 0 || p->version != PAYLOAD_FULL_VERSION ||
-			p->memory_bytes > OBTAIN_MEMORY_MAX_BYTES)
+		if (!is_usable(a, c, p) || (before && p->size <= before->size))
 			continue;
 		if (!best || p->size < best->size)
 			best = p;
@@ -30,57 +35,26 @@ static const struct payload *pick_payload(const struct component *component)
 	return best;
 }
 
-static bool is_needed(struct store *store, const struct fit_component *c)
+static bool is_needed(const struct agent *a, const struct fit_component *c)
 {
-	return c->match.verdict == MATCH_SET && !store_has_image(store, &c->component->image.digest);
+	return c->match.verdict == MATCH_SET &&
+	       !store_has_image(a->store, &c->component->image.digest);
 }
 
-void obtain_need(struct store *store, const struct fit *fit, struct obtain_need *ret)
+void obtain_need(const struct agent *a, const struct fit *fit, struct obtain_need *ret)
 {
 	*ret = (struct obtain_need){0};
 	for (size_t i = 0; i < fit->n_components; i++) {
 		const struct fit_component *c = &fit->components[i];
-		const struct payload *p = pick_payload(c->component);
+		const struct payload *p;
 
-		if (!is_needed(store, c))
+		if (!is_needed(a, c))
 			continue;
+		p = pick_payload(a, c, NULL);
 		ret->n_images++;
 		ret->image_bytes += c->component->image.size;
 		ret->download_bytes += p ? p->size : 0;
 	}
-}
-
-static int decode(int payload_fd, const struct component *component, const struct payload *payload,
-	struct store_image *image, struct error *reterr)
-{
-	const struct image_ref *ref = &component->image;
-	struct image_sink sink = {.ctx = image, .write = store_image_write};
-	AUTO(payload_decoder) struct payload_decoder *decoder = NULL;
-	struct image_seal seal;
-	uint8_t chunk[CHUNK_BYTES];
-	off_t at = 0;
-	ssize_t n;
-	int r;
-
-	r = payload_decoder_new(payload->memory_bytes, ref->size, ref->salt, &sink, &decoder);
-	if (r < 0)
-		return r;
-	while ((n = pread(payload_fd, chunk, sizeof chunk, at)) > 0) {
-		r = payload_decoder_feed(decoder, chunk, (size_t)n, reterr);
-		if (r < 0)
-			return r;
-		at += n;
-	}
-	if (n < 0)
-		return -errno;
-	r = payload_decoder_finish(decoder, &seal, reterr);
-	if (r < 0)
-		return r;
-	if (seal.image_bytes != ref->size || seal.tree_offset != ref->tree_offset ||
-		!digest_equal(&seal.root, &ref->root))
-		return error_set(reterr, -BSI_E_UNSEALED,
-			"the image that came out does not carry the signed seal");
-	return 0;
 }
 
 /* The read-only descriptor of a committed image: the file that the commit measured, no other. */
@@ -102,53 +76,79 @@ static int open_committed(struct store *store, const struct store_image *image,
 	return 0;
 }
 
-static int obtain_image(struct store *store, struct remote *remote,
-	const struct component *component, int *ret_fd, struct error *reterr)
+static int obtain_by(struct agent *a, struct remote *remote, const struct fit_component *c,
+	const struct payload *payload, int *ret_fd, struct error *reterr)
 {
-	const struct payload *payload = pick_payload(component);
+	const struct image_ref *ref = &c->component->image;
 	AUTO(store_image) struct store_image *image = NULL;
 	AUTO_CLOSE int fd = -EBADF;
 	int r;
 
-	if (!payload)
-		return error_set(reterr, -BSI_E_UNSUPPORTED,
-			"no payload of a kind that this bsi knows within %" PRIu64
-			" MB of memory; a newer bsi may know one",
-			OBTAIN_MEMORY_MAX_BYTES >> 20);
 	r = remote_payload(remote, payload, &fd, reterr);
+	if (r == 0)
+		r = store_image_begin(a->store, &ref->digest, ref->size, &image, reterr);
 	if (r < 0)
 		return r;
-	r = store_image_begin(store, &component->image.digest, component->image.size, &image,
-		reterr);
-	if (r < 0)
-		return r;
-	r = decode(fd, component, payload, image, reterr);
+	r = unpack(c, payload, fd, image, reterr);
 	if (r == 0)
 		r = store_image_commit(image, reterr);
 	/* its digest was right, so the same bytes would fail again: there is nothing to resume */
-	if (r < 0 && r != -ENOSPC && store_download_done(store, &payload->digest) < 0)
+	if (r < 0 && r != -ENOSPC && store_download_done(a->store, &payload->digest) < 0)
 		(void)error_prefix(reterr, "the part file stays");
-	if (r < 0)
-		return r;
-	r = open_committed(store, image, &component->image.digest, ret_fd);
-	if (r < 0)
-		return r;
-	return store_download_done(store, &payload->digest);
+	if (r == 0)
+		r = open_committed(a->store, image, &ref->digest, ret_fd);
+	return r < 0 ? r : store_download_done(a->store, &payload->digest);
 }
 
-int obtain_images(struct store *store, struct remote *remote, struct fit *fit,
+static int no_payload(const struct agent *a, struct error *reterr)
+{
+	return error_set(reterr, -BSI_E_UNSUPPORTED,
+		"no payload of a kind that this bsi knows within %" PRIu64
+		" MB of memory; a newer bsi may know one",
+		a->settings.memory_max_bytes / 1000000);
+}
+
+/* A full disk or a lost connection would meet the next payload too. */
+static bool is_payloads_own(int r)
+{
+	return r <= -BSI_E_FORMAT && r != -BSI_E_TRANSFER && r != -BSI_E_BUSY;
+}
+
+static int obtain_image(struct agent *a, struct remote *remote, struct fit_component *c,
 	struct error *reterr)
+{
+	const struct payload *payload = pick_payload(a, c, NULL), *next;
+	struct error failed;
+	int r;
+
+	if (!payload)
+		return no_payload(a, reterr);
+	for (;;) {
+		failed = (struct error){0};
+		r = obtain_by(a, remote, c, payload, &c->image_fd, &failed);
+		if (r == 0)
+			return 0;
+		next = pick_payload(a, c, payload);
+		if (!next || !is_payloads_own(r))
+			return error_set(reterr, r, "%s",
+				failed.code == r && failed.text[0] ? failed.text : error_text(r));
+		context_note(a, "%s: payload %s (%s) cannot be used: %s; taking %s",
+			c->component->name, payload->kind, payload->set ? payload->set : "any base",
+			failed.text[0] ? failed.text : error_text(r), next->kind);
+		payload = next;
+	}
+}
+
+int obtain_images(struct agent *a, struct remote *remote, struct fit *fit, struct error *reterr)
 {
 	for (size_t i = 0; i < fit->n_components; i++) {
 		struct fit_component *c = &fit->components[i];
 		int r;
 
-		if (!is_needed(store, c))
+		if (!is_needed(a, c))
 			continue;
-		r = obtain_image(store, remote, c->component, &c->image_fd, reterr);
+		r = obtain_image(a, remote, c, reterr);
 		if (r < 0) {
-			if (reterr && (reterr->code != r || reterr->text[0] == '\0'))
-				(void)error_set(reterr, r, "%s", error_text(r));
 			(void)error_prefix(reterr, "%s", c->component->name);
 			return r;
 		}

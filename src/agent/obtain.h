@@ -7,14 +7,10 @@
  */
 #include <stdint.h>
 
+#include "agent/context.h"
 #include "agent/fit.h"
-#include "agent/remote.h"
 #include "base/compiler.h"
 #include "base/error.h"
-#include "store/store.h"
-
-/* Bytes that decoding one payload may take; more is another payload or an error. */
-#define OBTAIN_MEMORY_MAX_BYTES ((uint64_t)24 << 20)
 
 struct obtain_need {
 	size_t n_images;
@@ -22,12 +18,16 @@ struct obtain_need {
 };
 
 /* What is missing in the store for the components that fit. */
-void obtain_need(struct store *store, const struct fit *fit, struct obtain_need *ret);
+void obtain_need(const struct agent *a, const struct fit *fit, struct obtain_need *ret);
 
 /*
  * Bring the missing images. Each is durable before the next is begun, so a run that is cut goes on
  * where it was. Components that do not fit get none. Images that were brought now are measured, and
  * stay open as fit_component.image_fd.
+ *
+ * Of a component's payloads the smallest that this device can use is taken: known kind and version,
+ * made for the base set that is here, within settings.memory_max_bytes. Where a delta fails, the
+ * next one is taken, and a note says why.
  */
-int obtain_images(struct store *store, struct remote *remote, struct fit *fit,
-	struct error *reterr) MUST_CHECK;
+int obtain_images(struct agent *a, struct remote *remote, struct fit *fit, struct error *reterr)
+	MUST_CHECK;

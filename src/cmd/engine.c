@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@
 #define HISTORY_ROWS_DEFAULT 20
 #define HISTORY_ROWS_MAX_SHOWN 10000
 #define RUN_DEFAULT "/run/bsi"
+#define MEMORY_MIN_BYTES ((uint64_t)24 << 20) /* what a full payload needs, and some */
 
 /* One reading of the clock serves the whole run. */
 static int64_t started_utc_s;
@@ -57,6 +59,16 @@ static const char *value_or(const struct verb_call *call, const char *option, co
 }
 
 /* is_silent: nothing is said while it works. */
+/* A quarter of the machine's memory, so that decoding never pushes others out. */
+static uint64_t default_memory_bytes(void)
+{
+	struct sysinfo info;
+
+	if (sysinfo(&info) < 0)
+		return MEMORY_MIN_BYTES;
+	return (uint64_t)info.totalram * info.mem_unit / 4;
+}
+
 static int session_open(struct verb_call *call, struct session *s, bool is_silent,
 	struct error *reterr)
 {
@@ -68,19 +80,24 @@ static int session_open(struct verb_call *call, struct session *s, bool is_silen
 		.now_utc_s = started_utc_s,
 		.flags = call_has(call, "loop") ? AGENT_FORCE_LOOP : 0,
 		.ctx = s};
-	uint64_t fd = UINT64_MAX;
+	uint64_t fd = UINT64_MAX, memory_mb = 0;
 	int r;
 
 	if (geteuid() != 0)
 		return error_set(reterr, -BSI_E_PRIVILEGE,
 			"this needs root; an ordinary user may ask 'bsi status'");
-	r = call_number(call, "host-namespace", INT32_MAX, &fd, reterr);
+	r = call_number(call, "memory", INT32_MAX, &memory_mb, reterr);
+	if (r == 0)
+		r = call_number(call, "host-namespace", INT32_MAX, &fd, reterr);
 	if (r < 0)
 		return r;
 	if (fd != UINT64_MAX) {
 		settings.mount_ns_fd = (int)fd;
 		(void)fcntl(settings.mount_ns_fd, F_SETFD, FD_CLOEXEC);
 	}
+	settings.memory_max_bytes = memory_mb > 0 ? memory_mb * 1000000 : default_memory_bytes();
+	if (settings.memory_max_bytes < MEMORY_MIN_BYTES)
+		settings.memory_max_bytes = MEMORY_MIN_BYTES;
 	*s = (struct session){.progress = progress_start()};
 	if (!is_silent) {
 		settings.progress = on_progress;
@@ -358,6 +375,7 @@ static const struct verb_option common_options[] = {
 	{"sysroot", VERB_VALUE, "DIR", "the root to attach in (/)"},
 	{"state", VERB_VALUE, "DIR", "where the state lies (/var/lib/bsi)"},
 	{"run", VERB_VALUE, "DIR", "where run-time files lie (/run/bsi)"},
+	{"memory", VERB_VALUE, "MB", "most memory to decode a payload in (a quarter of the machine's)"},
 	{"loop", VERB_FLAG, NULL, "mount images through loop devices"},
 	{"host-namespace", VERB_VALUE, "FD", "the host's mount namespace (set by the launcher)"},
 	{0},

@@ -34,6 +34,7 @@
 
 #define MANIFEST_SALT_BYTES 32
 #define PAYLOAD_KIND_FULL "full"
+#define PAYLOAD_KIND_DELTA "delta"
 
 enum activation {
 	ACTIVATION_LIVE, /* old and new may run side by side */
