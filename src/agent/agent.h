@@ -27,6 +27,8 @@ typedef void agent_note(void *ctx, const char *text);
 
 enum agent_flags {
 	AGENT_FORCE_LOOP = 1 << 0, /* images through loop devices, as on kernels before 6.12 */
+	AGENT_BOOT = 1 << 1,       /* nothing runs yet that a change could disturb */
+	AGENT_SWITCHED_OFF = 1 << 2, /* nothing is to be attached in this boot */
 };
 
 struct agent_settings {
@@ -76,8 +78,20 @@ int agent_install(struct agent *a, const char *letter, json_t **ret, struct erro
  */
 int agent_run(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
 
-/* Make the mounts agree with `current` without asking anybody: boot, and after packages changed. */
+#define AGENT_SWITCHED_OFF_TEXT "bsi.attach=no on the kernel's command line"
+
+/* Make the mounts agree with `current` without asking anybody, as after packages changed. */
 int agent_attach(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
+
+/*
+ * The same at boot (with AGENT_BOOT), counted before anything is attached: after two boots that did
+ * not complete, the last generation that completed one is attached, or the base stays. *ret is null
+ * where nothing is installed.
+ */
+int agent_boot(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
+
+/* The boot is complete: what was attached in it is good. */
+int agent_boot_complete(struct agent *a, struct error *reterr) MUST_CHECK;
 
 enum agent_remove_flags {
 	AGENT_BELOW_MINIMUM = 1 << 0, /* the owner insists, below the publisher's minimum */

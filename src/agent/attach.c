@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "graft/dpkg_lock.h"
+#include "graft/package_work.h"
 #include "store/image.h"
 
 /*
@@ -118,10 +119,33 @@ static void wish_component(struct wish *w, const struct fit_component *c)
 		fill_files(c, w->files + w->n_files));
 }
 
+/* The owner wants nothing attached in this boot: the improvement stays, and says why it is off. */
+static void leave_off(struct fit *fit)
+{
+	for (size_t i = 0; fit && i < fit->n_components; i++)
+		if (fit->components[i].match.verdict == MATCH_SET)
+			(void)snprintf(fit->components[i].problem,
+				sizeof fit->components[i].problem, AGENT_SWITCHED_OFF_TEXT);
+}
+
+/* dpkg may have none of its locks yet, and had everything taken off for its work. */
+static int check_package_work(const struct agent *a, struct error *reterr)
+{
+	pid_t pid = package_work_holder(a->settings.run);
+
+	return pid == 0 ? 0
+			: error_set(reterr, -BSI_E_BUSY, "held: package manager at work (process %d)",
+				  (int)pid);
+}
+
 static int measure_images(struct agent *a, struct fit *fit, struct error *reterr)
 {
 	int r = 0;
 
+	if (a->settings.flags & AGENT_SWITCHED_OFF) {
+		leave_off(fit);
+		return 0;
+	}
 	for (size_t i = 0; fit && r == 0 && i < fit->n_components; i++) {
 		if (fit->components[i].match.verdict != MATCH_SET)
 			continue;
@@ -179,6 +203,8 @@ int attach_fit(struct agent *a, struct fit *fit, enum gate_flags flags, struct a
 		r = gate_look(a, fit, state, &kept, flags, &ret->gate, reterr);
 	if (r == 0)
 		r = make_wish(&wish, fit, state, &ret->gate);
+	if (r == 0)
+		r = check_package_work(a, reterr);
 	if (r == 0)
 		r = graft_lock_dpkg(&host, &lock_fd, reterr);
 	return r < 0 ? r

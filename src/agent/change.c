@@ -4,6 +4,8 @@
  * generation, and `current` that points at it) and then makes the mounts agree; when the mounts
  * cannot be changed, `current` goes back to where it was.
  */
+#include "agent/change.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,8 +31,7 @@ static void note_need(const struct agent *a, const struct fit *fit)
 			(double)(need.image_bytes + need.download_bytes) / MEGABYTE);
 }
 
-/* The result of a verb: what was done, and the status that holds now. */
-static int report(struct agent *a, const char *action, const char *letter, const char *reason,
+int change_report(struct agent *a, const char *action, const char *letter, const char *reason,
 	const struct graft_report *graft, json_t **ret, struct error *reterr)
 {
 	AUTO_JSON json_t *status = NULL;
@@ -89,7 +90,8 @@ static int switch_to(struct agent *a, uint64_t number, enum switch_direction dir
 		r = point_to(a, number, direction, &before, reterr);
 	if (r < 0)
 		return r;
-	r = attach_fit(a, fit, 0, &outcome, reterr);
+	r = attach_fit(a, fit, a->settings.flags & AGENT_BOOT ? GATE_BOOT : 0, &outcome,
+		reterr);
 	*ret = outcome.graft;
 	if (r < 0) {
 		struct error again;
@@ -217,8 +219,7 @@ static int take_entry(struct agent *a, struct remote *remote,
 	return r < 0 ? r : take_manifest(a, remote, m, &bytes, ret, reterr);
 }
 
-/* What `current` names, once more: matched again, missing images brought if there is a repository. */
-static int take_current(struct agent *a, struct remote *remote, struct graft_report *ret,
+int change_take_current(struct agent *a, struct remote *remote, struct graft_report *ret,
 	struct error *reterr)
 {
 	__attribute__((cleanup(installed_done))) struct installed installed = {0};
@@ -245,7 +246,7 @@ static int take_current(struct agent *a, struct remote *remote, struct graft_rep
 	return switch_to(a, installed.generation->number, SWITCH_ON, fit, ret, reterr);
 }
 
-static bool did_change(const struct graft_report *report)
+bool change_was_made(const struct graft_report *report)
 {
 	return report->n_attached + report->n_exchanged + report->n_off > 0;
 }
@@ -268,8 +269,8 @@ int agent_install(struct agent *a, const char *letter, json_t **ret, struct erro
 		r = take_entry(a, remote, decision.entry, &graft, reterr);
 		action = "installed";
 	} else if (decision.entry) {
-		r = take_current(a, remote, &graft, reterr);
-		action = did_change(&graft) ? "attached" : "nothing";
+		r = change_take_current(a, remote, &graft, reterr);
+		action = change_was_made(&graft) ? "attached" : "nothing";
 	}
 	if (r < 0)
 		return r;
@@ -281,7 +282,7 @@ int agent_install(struct agent *a, const char *letter, json_t **ret, struct erro
 	}
 	if (strcmp(action, "nothing") != 0)
 		context_history(a, action, taken, decision.reason);
-	return report(a, action, taken, decision.reason, &graft, ret, reterr);
+	return change_report(a, action, taken, decision.reason, &graft, ret, reterr);
 }
 
 /* Ask for news; where that fails, what was seen before still holds, withdrawals first of all. */
@@ -337,8 +338,8 @@ static int obey(struct agent *a, struct remote *remote, bool is_fresh,
 	*ret_action = NULL;
 	if (settled_is(a))
 		return 0;
-	r = take_current(a, is_fresh ? remote : NULL, graft, reterr);
-	*ret_action = did_change(graft) ? "attached" : NULL;
+	r = change_take_current(a, is_fresh ? remote : NULL, graft, reterr);
+	*ret_action = change_was_made(graft) ? "attached" : NULL;
 	return r;
 }
 
@@ -366,8 +367,8 @@ int agent_run(struct agent *a, json_t **ret, struct error *reterr)
 		status_keep_decision(a, &decision, remote_expires_utc_s(remote));
 		r = obey(a, remote, refreshed == 0, &decision, &graft, &action, reterr);
 	} else {
-		r = settled_is(a) ? 0 : take_current(a, NULL, &graft, reterr);
-		action = did_change(&graft) ? "attached" : NULL;
+		r = settled_is(a) ? 0 : change_take_current(a, NULL, &graft, reterr);
+		action = change_was_made(&graft) ? "attached" : NULL;
 	}
 	if (r < 0)
 		return r;
@@ -375,7 +376,7 @@ int agent_run(struct agent *a, json_t **ret, struct error *reterr)
 		const char *letter = decision.entry ? decision.entry->letter : NULL;
 
 		context_history(a, action, letter, decision.reason[0] ? decision.reason : NULL);
-		r = report(a, action, letter, decision.reason, &graft, ret, reterr);
+		r = change_report(a, action, letter, decision.reason, &graft, ret, reterr);
 		if (r < 0)
 			return r;
 	}
@@ -386,6 +387,7 @@ int agent_run(struct agent *a, json_t **ret, struct error *reterr)
 
 int agent_attach(struct agent *a, json_t **ret, struct error *reterr)
 {
+	AUTO_JSON json_t *status = NULL;
 	struct graft_report graft = {0};
 	int r;
 
@@ -393,10 +395,13 @@ int agent_attach(struct agent *a, json_t **ret, struct error *reterr)
 	r = store_lock(a->store, reterr);
 	if (r < 0 || settled_is(a))
 		return r;
-	r = take_current(a, NULL, &graft, reterr);
-	if (r < 0 || !did_change(&graft))
+	r = change_take_current(a, NULL, &graft, reterr);
+	if (r < 0)
 		return r;
-	return report(a, "attached", NULL, NULL, &graft, ret, reterr);
+	if (change_was_made(&graft))
+		return change_report(a, "attached", NULL, NULL, &graft, ret, reterr);
+	/* the kernel took off what a package replaced: the status for everybody has to say so */
+	return status_compose(a, &status, reterr);
 }
 
 /* The publisher's minimum, by the index last seen; the owner may insist. */
@@ -468,7 +473,7 @@ int agent_remove(struct agent *a, enum agent_remove_flags flags, json_t **ret,
 	if (!installed.manifest) {
 		r = switch_to(a, 0, SWITCH_BACK, NULL, &graft, reterr);
 		return r < 0 ? r
-			     : report(a, did_change(&graft) ? "removed" : "nothing", NULL,
+			     : change_report(a, change_was_made(&graft) ? "removed" : "nothing", NULL,
 				       "nothing was installed", &graft, ret, reterr);
 	}
 	r = check_minimum(a, NULL, flags, reterr);
@@ -478,7 +483,7 @@ int agent_remove(struct agent *a, enum agent_remove_flags flags, json_t **ret,
 		return r;
 	letter = installed.manifest->letter;
 	context_history(a, "removed", letter, "by the owner");
-	return report(a, "removed", letter, "by the owner", &graft, ret, reterr);
+	return change_report(a, "removed", letter, "by the owner", &graft, ret, reterr);
 }
 
 int agent_rollback(struct agent *a, enum agent_remove_flags flags, json_t **ret,
@@ -520,5 +525,6 @@ int agent_rollback(struct agent *a, enum agent_remove_flags flags, json_t **ret,
 	if (r < 0)
 		return r;
 	context_history(a, "rolled-back", installed.manifest->letter, "by the owner");
-	return report(a, "rolled-back", m ? m->letter : NULL, "by the owner", &graft, ret, reterr);
+	return change_report(a, "rolled-back", m ? m->letter : NULL, "by the owner", &graft, ret,
+		reterr);
 }

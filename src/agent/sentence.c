@@ -53,8 +53,9 @@ enum status_state status_sentence(const struct status_facts *f,
 	if (!f->letter)
 		return say_base(f, ret_sentence);
 	if (f->n_detached > 0 && f->n_attached == 0) {
-		SAY("%s (%s): not attached%s; 'bsi run' attaches it", f->base_name, f->letter,
-			f->was_attached_since_boot ? "" : " since boot");
+		SAY("%s (%s): not attached%s%s%s; 'bsi run' attaches it", f->base_name, f->letter,
+			f->was_attached_since_boot ? "" : " since boot",
+			f->why_detached ? ": " : "", f->why_detached ? f->why_detached : "");
 		return STATUS_DETACHED;
 	}
 	if (f->is_withdrawn) {

@@ -56,6 +56,16 @@ void status_keep_attach(struct agent *a, uint64_t generation, const struct fit *
 	run_dir_save(a->settings.run, LAST_NAME, last, 0600);
 }
 
+void status_keep_boot(struct agent *a, const char *action, const char *reason)
+{
+	AUTO_JSON json_t *last = last_load(a);
+
+	(void)json_object_set_new(last, "boot",
+		json_pack("{s:o, s:s, s:s?}", "utc", utc_json(a->settings.now_utc_s), "action", action,
+			"reason", reason));
+	run_dir_save(a->settings.run, LAST_NAME, last, 0600);
+}
+
 static const char *action_text(enum decision_action action)
 {
 	static const char *const texts[] = {
@@ -383,6 +393,9 @@ static void compose_facts(struct composing *x, const json_t *exposure)
 	f->base_name = x->a->device->name;
 	f->letter = x->installed.manifest ? x->installed.manifest->letter : NULL;
 	f->was_attached_since_boot = json_object_get(x->last, "attach") != NULL;
+	if (!f->why_detached)
+		f->why_detached = json_string_value(
+			json_object_get(json_object_get(x->last, "boot"), "reason"));
 	f->is_scanned = exposure != NULL;
 	f->n_exposed = (size_t)json_integer_value(json_object_get(exposure, "exposed"));
 	f->n_unknown = (size_t)json_integer_value(json_object_get(exposure, "unknown"));
@@ -420,6 +433,8 @@ int status_compose(struct agent *a, json_t **ret, struct error *reterr)
 		json_object_set(document, "cves_open", x.open) < 0 ||
 		json_object_set(document, "exposure", exposure ? exposure : json_null()) < 0)
 		return -ENOMEM;
+	if (json_object_get(x.last, "boot"))
+		(void)json_object_set(document, "boot", json_object_get(x.last, "boot"));
 	if (json_object_get(x.last, "check"))
 		(void)json_object_set(document, "check", json_object_get(x.last, "check"));
 	save_public(a, document);

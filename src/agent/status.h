@@ -26,6 +26,7 @@ struct status_facts {
 	bool is_scanned;       /* the processes were looked at, in this generation */
 	size_t n_exposed, n_unknown;
 	bool was_attached_since_boot;
+	const char *why_detached; /* of first_detached, or of the boot; may be NULL */
 	bool is_withdrawn;     /* the installed letter, by the index last seen */
 	const char *reason;    /* of the last decision, for a device on its base; may be NULL */
 };
@@ -51,6 +52,10 @@ const char *status_state_text(enum status_state state);
 /* Remember what an attach found: the verdicts of a generation, and what is held. */
 void status_keep_attach(struct agent *a, uint64_t generation, const struct fit *fit,
 	const struct attach_outcome *outcome);
+/* Remember what became of the attach at boot: "attached", "fell-back", "gave-up", "skipped", "failed",
+ * "nothing"; reason may be NULL. */
+void status_keep_boot(struct agent *a, const char *action, const char *reason);
+
 /* Remember what a check found. */
 void status_keep_decision(struct agent *a, const struct decision *decision, int64_t expires_utc_s);
 

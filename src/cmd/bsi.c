@@ -2,8 +2,9 @@
 /*
  * bsi, the launcher: a static program that moves into a base view and runs the engine there, on
  * base libraries. So a broken libc or libcrypto in an improvement never disables the command that
- * takes it off. Needs nothing but libc, and knows two things itself: `bsi base -- COMMAND`, and
- * where the engine lies.
+ * takes it off. Needs nothing but libc. It does itself what must work while packages are half
+ * installed: `bsi base -- COMMAND`, `bsi detach`, and dpkg's hooks; and it knows where the engine
+ * lies.
  *
  * An ordinary user cannot make a base view; the engine then runs as it is, and only shows what
  * everybody may see.
@@ -11,14 +12,22 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "graft/base_view.h"
+#include "graft/package_work.h"
 
 #define ENGINE "libexec/bsi/bsi-engine"
+#define RUN_DIR "/run/bsi"
+#define EXIT_FAILED 1
+#define EXIT_USAGE 2
 #define EXIT_PRIVILEGE 3
 #define EXIT_CANNOT_RUN 126
 #define EXIT_NOT_FOUND 127
@@ -50,44 +59,12 @@ static _Noreturn void run(char **argv)
 	exit(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN);
 }
 
-/* bsi base [--follow] [--] COMMAND [ARGUMENT...] */
-static int run_in_base_view(int argc, char **argv)
-{
-	enum base_view_flags flags = BASE_VIEW_PRIVATE;
-	int at = 2, r;
-
-	if (at < argc && strcmp(argv[at], "--follow") == 0) {
-		flags = BASE_VIEW_SLAVE;
-		at++;
-	}
-	if (at < argc && strcmp(argv[at], "--") == 0)
-		at++;
-	else if (at < argc && argv[at][0] == '-')
-		at = argc;
-	if (at >= argc) {
-		fprintf(stderr, "Usage: bsi base [--follow] -- COMMAND [ARGUMENTS]\n\n"
-				"Runs COMMAND with /usr as the base has it, under whatever is attached.\n"
-				"With --follow, what the host mounts later arrives there too.\n"
-				"The exit status is the command's. See bsi(1).\n");
-		return 2;
-	}
-	r = base_view_enter(flags, NULL);
-	if (r < 0) {
-		fprintf(stderr, "bsi: base: a mount namespace of its own cannot be made: %s%s\n",
-			strerror(-r), r == -EPERM ? "; run it as root" : "");
-		return EXIT_PRIVILEGE;
-	}
-	run(argv + at);
-}
-
-int main(int argc, char **argv)
+/* The engine with these arguments, in a base view. */
+static int run_engine(int argc, char **argv)
 {
 	char engine[PATH_MAX], namespace[32] = "--host-namespace=";
 	char **arguments;
 	int host_ns_fd = -1, r;
-
-	if (argc > 1 && strcmp(argv[1], "base") == 0)
-		return run_in_base_view(argc, argv);
 
 	r = engine_path(engine);
 	if (r < 0) {
@@ -117,4 +94,141 @@ int main(int argc, char **argv)
 		}
 	}
 	run(arguments);
+}
+
+/* bsi base [--follow] [--lenient] [--] COMMAND [ARGUMENT...] */
+static int run_in_base_view(int argc, char **argv)
+{
+	enum base_view_flags flags = BASE_VIEW_PRIVATE;
+	bool is_lenient = false;
+	int at = 2, r;
+
+	for (; at < argc && argv[at][0] == '-'; at++) {
+		if (strcmp(argv[at], "--follow") == 0)
+			flags = BASE_VIEW_SLAVE;
+		else if (strcmp(argv[at], "--lenient") == 0)
+			is_lenient = true;
+		else
+			break;
+	}
+	if (at < argc && strcmp(argv[at], "--") == 0)
+		at++;
+	else if (at < argc && argv[at][0] == '-')
+		at = argc;
+	if (at >= argc) {
+		fprintf(stderr,
+			"Usage: bsi base [--follow] [--lenient] -- COMMAND [ARGUMENTS]\n\n"
+			"Runs COMMAND with /usr as the base has it, under whatever is attached.\n"
+			"With --follow, what the host mounts later arrives there too.\n"
+			"With --lenient, COMMAND runs as it is where no namespace can be made.\n"
+			"The exit status is the command's. See bsi(1).\n");
+		return EXIT_USAGE;
+	}
+	r = base_view_enter(flags, NULL);
+	/* -EPERM comes before anything was changed */
+	if (r < 0 && !(r == -EPERM && is_lenient)) {
+		fprintf(stderr, "bsi: base: a mount namespace of its own cannot be made: %s%s\n",
+			strerror(-r), r == -EPERM ? "; run it as root" : "");
+		return EXIT_PRIVILEGE;
+	}
+	run(argv + at);
+}
+
+/*
+ * Go where improvements are attached: the mount namespace of process 1. Hooks and maintainer
+ * scripts may run in another one (below apt's wrapper they do). Nothing to do where process 1 lives
+ * here, or has another root than we have: then this is a chroot, and its mounts are none of ours.
+ */
+enum host_place { HOST_IS_HERE, HOST_JOINED, HOST_IS_ELSEWHERE };
+
+static enum host_place join_host(void)
+{
+	AUTO_CLOSE int fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
+	struct stat here, there;
+
+	if (fd < 0 || stat("/", &here) < 0 || stat("/proc/1/root", &there) < 0 ||
+		here.st_dev != there.st_dev || here.st_ino != there.st_ino)
+		return HOST_IS_ELSEWHERE;
+	if (stat("/proc/self/ns/mnt", &here) == 0 && fstat(fd, &there) == 0 &&
+		here.st_ino == there.st_ino)
+		return HOST_IS_HERE;
+	return setns(fd, CLONE_NEWNS) == 0 ? HOST_JOINED : HOST_IS_ELSEWHERE;
+}
+
+/* Everything off, here and on the host; what should be attached is not changed by it. */
+static int detach(int argc)
+{
+	int r;
+
+	if (argc != 2) {
+		fprintf(stderr, "Usage: bsi detach\n\n"
+				"Takes everything off until the next 'bsi attach' or boot. See bsi(1).\n");
+		return EXIT_USAGE;
+	}
+	r = base_view_uncover();
+	if (r == 0 && join_host() == HOST_JOINED)
+		r = base_view_uncover();
+	if (r < 0) {
+		fprintf(stderr, "bsi: detach: %s%s\n", strerror(-r),
+			r == -EPERM ? "; run it as root" : "");
+		return r == -EPERM ? EXIT_PRIVILEGE : EXIT_FAILED;
+	}
+	/* what was true for everybody a moment ago */
+	(void)unlink(RUN_DIR "/status.json");
+	return 0;
+}
+
+/*
+ * Before dpkg works: everything off in its own mount namespace, where a mount is in its way. Below
+ * apt's wrapper nothing is attached there, and the host stays as it is.
+ */
+static int before_packages(void)
+{
+	bool is_attached = false;
+	int r = base_view_is_covered(&is_attached);
+
+	if (r == 0 && is_attached)
+		r = package_work_begin(RUN_DIR);
+	if (r == 0 && is_attached)
+		r = base_view_uncover();
+	if (r < 0)
+		fprintf(stderr, "bsi: before dpkg: %s\n", strerror(-r));
+	return r < 0 ? EXIT_FAILED : 0;
+}
+
+/* bsi hook pre|post. Returns true if the engine has something to do: attach. */
+static bool hook(int argc, char **argv, int *ret_status)
+{
+	const char *root = getenv("DPKG_ROOT");
+
+	*ret_status = 0;
+	if (argc != 3 || (strcmp(argv[2], "pre") != 0 && strcmp(argv[2], "post") != 0)) {
+		fprintf(stderr, "Usage: bsi hook pre|post\n\n"
+				"What dpkg calls before and after it changes packages. See bsi(1).\n");
+		*ret_status = EXIT_USAGE;
+		return false;
+	}
+	if (root && *root && strcmp(root, "/") != 0)
+		return false; /* dpkg works on another system */
+	if (strcmp(argv[2], "pre") == 0) {
+		*ret_status = before_packages();
+		return false;
+	}
+	(void)!package_work_end(RUN_DIR);
+	return join_host() != HOST_IS_ELSEWHERE;
+}
+
+int main(int argc, char **argv)
+{
+	static char name[] = "bsi", attach[] = "attach";
+	char *attach_arguments[] = {name, attach, NULL};
+	int status;
+
+	if (argc > 1 && strcmp(argv[1], "base") == 0)
+		return run_in_base_view(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "detach") == 0)
+		return detach(argc);
+	if (argc > 1 && strcmp(argv[1], "hook") == 0)
+		return hook(argc, argv, &status) ? run_engine(2, attach_arguments) : status;
+	return run_engine(argc, argv);
 }

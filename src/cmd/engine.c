@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/boot.h"
 #include "base/bytes.h"
 #include "base/file.h"
 #include "cmd/progress.h"
@@ -26,6 +27,7 @@
 #define HISTORY_ROWS_MAX_SHOWN 10000
 #define RUN_DEFAULT "/run/bsi"
 #define MEMORY_MIN_BYTES ((uint64_t)24 << 20) /* what a full payload needs, and some */
+#define COMMAND_LINE_MAX_BYTES 65536 /* of the kernel; architectures allow at most 4096 */
 
 /* One reading of the clock serves the whole run. */
 static int64_t started_utc_s;
@@ -58,6 +60,31 @@ static const char *value_or(const struct verb_call *call, const char *option, co
 	return value ? value : otherwise;
 }
 
+/* Where the kernel's command line cannot be read there is no switch on it. */
+static bool is_switched_off(void)
+{
+	AUTO_DONE(buffer) struct buffer line = buffer_of(COMMAND_LINE_MAX_BYTES);
+	AUTO_CLOSE int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || file_read_fd(fd, COMMAND_LINE_MAX_BYTES - 1, &line) < 0)
+		return false;
+	buffer_put_u8(&line, '\0');
+	return line.err == 0 && boot_is_switched_off((const char *)line.data);
+}
+
+static enum agent_flags session_flags(const struct verb_call *call)
+{
+	enum agent_flags flags = 0;
+
+	if (call_has(call, "loop"))
+		flags |= AGENT_FORCE_LOOP;
+	if (call_has(call, "boot"))
+		flags |= AGENT_BOOT;
+	if (is_switched_off())
+		flags |= AGENT_SWITCHED_OFF;
+	return flags;
+}
+
 /* is_silent: nothing is said while it works. */
 /* A quarter of the machine's memory, so that decoding never pushes others out. */
 static uint64_t default_memory_bytes(void)
@@ -78,7 +105,7 @@ static int session_open(struct verb_call *call, struct session *s, bool is_silen
 		.ca_file = call_value(call, "ca-file"),
 		.mount_ns_fd = -1,
 		.now_utc_s = started_utc_s,
-		.flags = call_has(call, "loop") ? AGENT_FORCE_LOOP : 0,
+		.flags = session_flags(call),
 		.ctx = s};
 	uint64_t fd = UINT64_MAX, memory_mb = 0;
 	int r;
@@ -252,7 +279,16 @@ static int verb_run(struct verb_call *call, struct error *reterr)
 
 static int verb_attach(struct verb_call *call, struct error *reterr)
 {
-	return quiet(call, agent_attach, reterr);
+	return quiet(call, call_has(call, "boot") ? agent_boot : agent_attach, reterr);
+}
+
+static int verb_boot_complete(struct verb_call *call, struct error *reterr)
+{
+	AUTO_SESSION struct session s = {0};
+	int r;
+
+	r = session_open(call, &s, true, reterr);
+	return r < 0 ? r : agent_boot_complete(s.agent, reterr);
 }
 
 static int leave(struct verb_call *call,
@@ -321,7 +357,21 @@ static int verb_config(struct verb_call *call, struct error *reterr)
 static int verb_base(struct verb_call *call, struct error *reterr)
 {
 	(void)call;
-	return error_set(reterr, -BSI_E_USAGE, "usage: bsi base [--follow] -- COMMAND [ARGUMENTS]");
+	return error_set(reterr, -BSI_E_USAGE,
+		"usage: bsi base [--follow] [--lenient] -- COMMAND [ARGUMENTS]");
+}
+
+/* As above. */
+static int verb_detach(struct verb_call *call, struct error *reterr)
+{
+	(void)call;
+	return error_set(reterr, -BSI_E_USAGE, "usage: bsi detach");
+}
+
+static int verb_hook(struct verb_call *call, struct error *reterr)
+{
+	(void)call;
+	return error_set(reterr, -BSI_E_USAGE, "usage: bsi hook pre|post");
 }
 
 static const struct verb_option enroll_options[] = {
@@ -336,6 +386,11 @@ static const struct verb_option leave_options[] = {
 	{0},
 };
 
+static const struct verb_option attach_options[] = {
+	{"boot", VERB_FLAG, NULL, "count the boot first, and go back after two that did not complete"},
+	{0},
+};
+
 static const struct verb_option history_options[] = {
 	{"rows", VERB_VALUE, "N", "how many of the newest events (20)"},
 	{0},
@@ -343,6 +398,7 @@ static const struct verb_option history_options[] = {
 
 static const struct verb_option base_options[] = {
 	{"follow", VERB_FLAG, NULL, "what the host mounts later arrives there too"},
+	{"lenient", VERB_FLAG, NULL, "run it as it is where no namespace can be made"},
 	{0},
 };
 
@@ -357,8 +413,11 @@ static const struct verb verbs[] = {
 	{"rollback", NULL, 0, 0, "go back to what was attached before", leave_options, verb_rollback},
 	{"run", NULL, 0, 0, "check, decide, install: what the timer calls; silent without news", NULL,
 		verb_run},
-	{"attach", NULL, 0, 0, "attach again what should be attached, asking nobody", NULL,
+	{"attach", NULL, 0, 0, "attach again what should be attached, asking nobody", attach_options,
 		verb_attach},
+	{"detach", NULL, 0, 0, "take everything off until the next attach or boot", NULL, verb_detach},
+	{"boot-complete", NULL, 0, 0, "the boot is complete: what was attached in it is good", NULL,
+		verb_boot_complete},
 	{"verify", NULL, 0, 0, "read every attached and base file and compare digests", NULL,
 		verb_verify},
 	{"exposure", NULL, 0, 0, "which processes still run old code", NULL, verb_exposure},
@@ -366,6 +425,8 @@ static const struct verb verbs[] = {
 	{"config", "[auto on|off]", 0, 2, "show or change the configuration", NULL, verb_config},
 	{"base", "-- COMMAND...", 0, -1, "run a command with /usr as the base has it", base_options,
 		verb_base},
+	{"hook", "pre|post", 1, 1, "what dpkg calls before and after it changes packages", NULL,
+		verb_hook},
 	{0},
 };
 

@@ -52,6 +52,22 @@ int base_view_uncover(void)
 	return -ELOOP;
 }
 
+int base_view_is_covered(bool *ret)
+{
+	AUTO(mount_table) struct mount_table *table = NULL;
+	size_t component_len;
+	int r;
+
+	r = mount_table_load("/proc/self/mountinfo", &table);
+	if (r < 0)
+		return r;
+	*ret = false;
+	for (size_t i = 0; i < table->n_rows && !*ret; i++)
+		*ret = mount_row_component(&table->rows[i], &component_len) &&
+		       mount_row_is_in_place(&table->rows[i]);
+	return 0;
+}
+
 int base_view_enter(enum base_view_flags flags, int *ret_host_ns_fd)
 {
 	unsigned long propagation = flags & BASE_VIEW_SLAVE ? MS_SLAVE : MS_PRIVATE;

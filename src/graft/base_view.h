@@ -4,6 +4,8 @@
  * The base view: a mount namespace of one's own in which our file mounts are unmounted, so that
  * everything below /usr is the base. Needs libc alone: the static launcher links it.
  */
+#include <stdbool.h>
+
 #include "base/compiler.h"
 
 enum base_view_flags {
@@ -27,3 +29,6 @@ int base_view_enter(enum base_view_flags flags, int *ret_host_ns_fd) MUST_CHECK;
  * Where the namespace is shared this is felt elsewhere: base_view_enter() is the usual caller.
  */
 int base_view_uncover(void) MUST_CHECK;
+
+/* Whether the calling process's namespace has a mount of ours. */
+int base_view_is_covered(bool *ret) MUST_CHECK;

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The verbs of a boot. Whatever goes wrong in them, the boot goes on with the base. */
+#include "agent/boot.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "agent/change.h"
+#include "agent/exposed.h"
+#include "agent/status.h"
+#include "store/denied.h"
+
+static int read_facts(struct agent *a, struct boot_facts *ret, struct error *reterr)
+{
+	struct error damaged = {0};
+	int r;
+
+	*ret = (struct boot_facts){.is_switched_off = a->settings.flags & AGENT_SWITCHED_OFF};
+	r = store_current_get(a->store, &ret->current, reterr);
+	if (r == 0)
+		r = store_good_get(a->store, &ret->good, reterr);
+	if (r < 0)
+		return r;
+	r = store_boot_get(a->store, &ret->count, &damaged);
+	if (r == -BSI_E_STATE) {
+		context_note(a, "%s", damaged.text);
+		return 0; /* a count, and nothing else, begins anew */
+	}
+	return r < 0 ? error_set(reterr, r, "%s", damaged.text) : 0;
+}
+
+/*
+ * A count that cannot be written does not stop a generation that completed a boot before; another
+ * one could hang every boot.
+ */
+static int count_attempt(struct agent *a, const struct boot_facts *facts,
+	const struct boot_plan *plan, struct error *reterr)
+{
+	struct error why = {0};
+	int r;
+
+	if (plan->count.generation == 0)
+		return 0;
+	r = store_boot_set(a->store, &plan->count, &why);
+	if (r == 0 || facts->current == facts->good)
+		return 0;
+	return error_set(reterr, r,
+		"the boot cannot be counted, and this generation has not completed one yet: %s",
+		why.text);
+}
+
+/* Current never completed a boot: leave it, and do not take that letter again. */
+static int fall_back(struct agent *a, uint64_t generation, char *ret_reason, size_t reason_len,
+	struct error *reterr)
+{
+	__attribute__((cleanup(installed_done))) struct installed left = {0};
+	const struct manifest *m;
+	int r;
+
+	r = context_installed(a, &left, reterr);
+	if (r < 0)
+		return r;
+	m = left.manifest;
+	(void)snprintf(ret_reason, reason_len, "two boots with (%s) did not complete",
+		m ? m->letter : "?");
+	if (m)
+		r = store_denied_add(a->store, m->base, m->letter, m->build, ret_reason,
+			a->settings.now_utc_s, reterr);
+	if (r == 0)
+		r = store_current_revert(a->store, generation, 0, reterr);
+	if (r == 0)
+		context_history(a, "fell-back", m ? m->letter : NULL, ret_reason);
+	return r;
+}
+
+static int attach_planned(struct agent *a, const struct boot_facts *facts,
+	const struct boot_plan *plan, struct graft_report *graft, struct error *reterr)
+{
+	int r = count_attempt(a, facts, plan, reterr);
+
+	return r < 0 ? r : change_take_current(a, NULL, graft, reterr);
+}
+
+/* Returns what was done as a word for the status, NULL after an error. */
+static int boot(struct agent *a, const char **ret_action, char *reason, size_t reason_len,
+	struct graft_report *graft, struct error *reterr)
+{
+	struct boot_facts facts;
+	struct boot_plan plan;
+	int r;
+
+	r = store_lock(a->store, reterr);
+	if (r == 0)
+		r = read_facts(a, &facts, reterr);
+	if (r < 0)
+		return r;
+	plan = boot_plan_make(&facts);
+	*ret_action = "attached";
+	switch (plan.action) {
+	case BOOT_ATTACH:
+		return attach_planned(a, &facts, &plan, graft, reterr);
+	case BOOT_FALL_BACK:
+		*ret_action = "fell-back";
+		r = fall_back(a, plan.generation, reason, reason_len, reterr);
+		if (r < 0)
+			return r;
+		facts.current = plan.generation;
+		plan = boot_plan_make(&facts);
+		return attach_planned(a, &facts, &plan, graft, reterr);
+	case BOOT_GIVE_UP:
+		*ret_action = "gave-up";
+		(void)snprintf(reason, reason_len,
+			"the last boots with it did not complete, so this one went on without it");
+		(void)!store_boot_set(a->store, &plan.count, NULL);
+		return 0;
+	case BOOT_SKIP:
+		*ret_action = "skipped";
+		(void)snprintf(reason, reason_len, AGENT_SWITCHED_OFF_TEXT);
+		return 0;
+	case BOOT_NOTHING:
+	default:
+		*ret_action = "nothing";
+		return 0;
+	}
+}
+
+int agent_boot(struct agent *a, json_t **ret, struct error *reterr)
+{
+	struct graft_report graft = {0};
+	struct error why = {0};
+	char reason[ERROR_TEXT_MAX] = "";
+	const char *action = NULL;
+	int r;
+
+	*ret = NULL;
+	r = boot(a, &action, reason, sizeof reason, &graft, &why);
+	if (r < 0) {
+		const char *text = why.text[0] ? why.text : error_text(r);
+
+		status_keep_boot(a, "failed", text);
+		context_history(a, "boot-failed", NULL, text);
+		return error_set(reterr, r, "%s", text);
+	}
+	status_keep_boot(a, action, reason[0] ? reason : NULL);
+	/* renews the status for everybody; a boot has nothing to tell where nothing is installed */
+	r = change_report(a, action, NULL, reason[0] ? reason : NULL, &graft, ret, reterr);
+	if (r == 0 && action[0] == 'n' && !reason[0]) {
+		json_decref(*ret);
+		*ret = NULL;
+	}
+	return r;
+}
+
+/* Whether something of the installed generation is attached now. */
+static int is_in_force(struct agent *a, bool *ret, struct error *reterr)
+{
+	__attribute__((cleanup(installed_done))) struct installed installed = {0};
+	AUTO(graft_state) struct graft_state *state = NULL;
+	struct graft_host host;
+	int r;
+
+	*ret = false;
+	r = context_installed(a, &installed, reterr);
+	if (r == 0)
+		r = context_host(a, &host, reterr);
+	if (r == 0)
+		r = graft_state_read(&host, &state, reterr);
+	if (r < 0 || !installed.manifest)
+		return r;
+	for (size_t i = 0; i < state->n_mounts && !*ret; i++) {
+		const struct component *c =
+			manifest_component(installed.manifest, state->mounts[i].component);
+
+		*ret = c && exposed_is_attached(state, c, state->mounts[i].path);
+	}
+	return 0;
+}
+
+int agent_boot_complete(struct agent *a, struct error *reterr)
+{
+	struct boot_facts facts;
+	bool is_attached = false;
+	int r;
+
+	r = store_lock(a->store, reterr);
+	if (r == 0)
+		r = read_facts(a, &facts, reterr);
+	/* nothing was counted, or this boot says nothing about it */
+	if (r < 0 || facts.is_switched_off)
+		return r;
+	if (boot_is_proof(&facts))
+		r = is_in_force(a, &is_attached, reterr);
+	if (r == 0 && is_attached && facts.good != facts.current)
+		r = store_good_set(a->store, facts.current, reterr);
+	return r < 0 ? r : store_boot_clear(a->store, reterr);
+}
