@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+# What the scripts of the boots share. They run as root in the virtual machine, in /run/job.
+. ./tap.sh
+
+export DEBIAN_FRONTEND=noninteractive
+
+# apt without questions; its words only where they are wanted
+apt_do() {
+	apt-get -q -y -o Dpkg::Options::=--force-confnew "$@"
+}
+
+# A member of the status document.
+status() {
+	bsi status --json 2>/dev/null | jq -r "$1"
+}
+
+# One line for each file below /usr that is no folder: mode, owner, inode, size, times, link. Without
+# what dpkg and ldconfig themselves write, and without our package.
+listing() {
+	find /usr -xdev ! -type d -printf '%P %y %m %U %G %i %s %T@ %l\n' |
+		grep -vE '^((lib|share)/(systemd/system/bsi|tmpfiles\.d/bsi|libexec)|bin/bsi|libexec/bsi|share/(doc|lintian/overrides|man/man1|bash-completion/completions)/bsi)' |
+		LC_ALL=C sort
+}
+
+# Wait for a condition: seconds, command.
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		((SECONDS < end)) || return 1
+		sleep 0.5
+	done
+}
+
+# hammer_start EXPECTED: run the program all the time; hammer_stop says how often it ran, failed,
+# and said something else.
+hammer_start() {
+	rm -f /run/hammer-stop
+	(
+		runs=0 failures=0 others=0
+		while [[ ! -e /run/hammer-stop ]]; do
+			runs=$((runs + 1))
+			said=$(lab 2>>/run/hammer.err) || failures=$((failures + 1))
+			[[ $said == "$1" ]] || others=$((others + 1))
+		done
+		echo "$runs $failures $others" >/run/hammer
+	) &
+	hammer_pid=$!
+}
+
+hammer_stop() {
+	touch /run/hammer-stop
+	wait "$hammer_pid"
+	# shellcheck disable=SC2034
+	read -r hammer_runs hammer_failures hammer_others </run/hammer
+}
