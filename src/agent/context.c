@@ -10,6 +10,7 @@
 
 #include "agent/status.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "store/denied.h"
 #include "store/history.h"
 #include "store/settings.h"
@@ -141,8 +142,10 @@ int context_installed(struct agent *a, struct installed *ret, struct error *rete
 	if (r < 0)
 		return r;
 	r = manifest_decode(g->manifest, g->manifest_len, &m, reterr);
-	if (r < 0)
-		return error_prefix(reterr, "the manifest of generation %ju", (uintmax_t)number);
+	if (r < 0) {
+		error_prefix(reterr, "the manifest of generation %ju", (uintmax_t)number);
+		return r;
+	}
 	ret->generation = take_ptr(g);
 	ret->manifest = take_ptr(m);
 	return 0;
@@ -216,6 +219,7 @@ void context_note(const struct agent *a, const char *fmt, ...)
 	va_start(args, fmt);
 	(void)vsnprintf(text, sizeof text, fmt, args);
 	va_end(args);
+	text_clean(text);
 	a->settings.note(a->settings.ctx, text);
 }
 

@@ -127,7 +127,7 @@ static int try_repository(struct agent *a, struct trial *t, struct trust_updater
 			"%s has no improvements for %s, which this device is", url,
 			a->device->base);
 	if (r < 0)
-		(void)error_prefix(reterr, "%s", url);
+		error_prefix(reterr, "%s", url);
 	return r;
 }
 

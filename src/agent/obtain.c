@@ -94,7 +94,7 @@ static int obtain_by(struct agent *a, struct remote *remote, const struct fit_co
 		r = store_image_commit(image, reterr);
 	/* its digest was right, so the same bytes would fail again: there is nothing to resume */
 	if (r < 0 && r != -ENOSPC && store_download_done(a->store, &payload->digest) < 0)
-		(void)error_prefix(reterr, "the part file stays");
+		error_prefix(reterr, "the part file stays");
 	if (r == 0)
 		r = open_committed(a->store, image, &ref->digest, ret_fd);
 	return r < 0 ? r : store_download_done(a->store, &payload->digest);
@@ -149,7 +149,7 @@ int obtain_images(struct agent *a, struct remote *remote, struct fit *fit, struc
 			continue;
 		r = obtain_image(a, remote, c, reterr);
 		if (r < 0) {
-			(void)error_prefix(reterr, "%s", c->component->name);
+			error_prefix(reterr, "%s", c->component->name);
 			return r;
 		}
 	}

@@ -179,7 +179,7 @@ static int take_index(struct remote *r, const struct buffer *bytes, struct error
 
 	e = index_decode(bytes->data, bytes->len, &index, reterr);
 	if (e < 0) {
-		(void)error_prefix(reterr, "the index of %s", r->settings.base);
+		error_prefix(reterr, "the index of %s", r->settings.base);
 		return e;
 	}
 	if (strcmp(index->base, r->settings.base) != 0)
@@ -237,7 +237,7 @@ int remote_refresh(struct remote *r, struct error *reterr)
 	if (e == 0)
 		e = load_index(r, true, reterr);
 	if (e < 0) {
-		(void)error_prefix(reterr, "%s", r->url);
+		error_prefix(reterr, "%s", r->url);
 		return e;
 	}
 	return store_floor_set(r->settings.store, trust_updater_floor_utc_s(r->updater), reterr);
@@ -273,7 +273,7 @@ int remote_manifest(struct remote *r, const struct index_entry *entry,
 		return e;
 	e = manifest_decode(bytes->data, bytes->len, &m, reterr);
 	if (e < 0) {
-		(void)error_prefix(reterr, "%s", entry->manifest);
+		error_prefix(reterr, "%s", entry->manifest);
 		return e;
 	}
 	if (strcmp(m->base, r->settings.base) != 0)

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 struct verdict {
 	const char *id;
 	const char *text;
@@ -65,14 +67,6 @@ static const struct verdict *verdict_of(int code)
 	return &verdicts[-code - BSI_E_FORMAT];
 }
 
-/* Text from outside must not reach a terminal as control sequences. */
-static void replace_control_bytes(char *text)
-{
-	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
-}
-
 int error_set(struct error *e, int code, const char *fmt, ...)
 {
 	va_list args;
@@ -84,34 +78,33 @@ int error_set(struct error *e, int code, const char *fmt, ...)
 	va_start(args, fmt);
 	(void)vsnprintf(e->text, sizeof e->text, fmt, args);
 	va_end(args);
-	replace_control_bytes(e->text);
+	text_clean(e->text);
 	return code;
 }
 
-int error_prefix(struct error *e, const char *fmt, ...)
+void error_prefix(struct error *e, const char *fmt, ...)
 {
 	char prefix[ERROR_TEXT_MAX], rest[ERROR_TEXT_MAX];
 	va_list args;
 	size_t prefix_len, rest_len;
 
 	if (!e)
-		return -EINVAL;
+		return;
 
 	va_start(args, fmt);
 	(void)vsnprintf(prefix, sizeof prefix, fmt, args);
 	va_end(args);
-	replace_control_bytes(prefix);
+	text_clean(prefix);
 
 	memcpy(rest, e->text, sizeof rest);
 	prefix_len = strlen(prefix);
 	rest_len = strlen(rest);
 	if (prefix_len + 2 + rest_len >= sizeof e->text)
-		return e->code; /* the reason matters more than where it was met */
+		return; /* the reason matters more than where it was met */
 
 	memcpy(e->text, prefix, prefix_len);
 	memcpy(e->text + prefix_len, ": ", 2);
 	memcpy(e->text + prefix_len + 2, rest, rest_len + 1);
-	return e->code;
 }
 
 const char *error_text(int code)

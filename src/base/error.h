@@ -48,13 +48,16 @@ struct error {
 };
 
 /*
- * Fill *e (may be NULL) with the code and words, and return the code. Control bytes in the words
- * are replaced, so text from outside may be passed as an argument.
+ * Fill *e (may be NULL) with the code and words, and return the code. The words are cleaned
+ * (base/text.h), so text from outside may be passed as an argument.
  */
 int error_set(struct error *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* Put "prefix: " before the words of *e, keeping its code; returns the code. */
-int error_prefix(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/*
+ * Put "prefix: " before the words of *e (may be NULL), keeping its code. It returns nothing: what
+ * failed has its own code, whether or not somebody wanted words.
+ */
+void error_prefix(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Words for a code alone; never NULL. */
 const char *error_text(int code);

@@ -7,6 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/text.h"
+
 #define LIST_MAX 20
 
 static bool has_colours(void)
@@ -28,11 +31,15 @@ static json_int_t number_of(const json_t *o, const char *key)
 	return json_integer_value(json_object_get(o, key));
 }
 
-/* Names from processes and metadata reach a terminal; control bytes do not. */
+/* Names from processes and metadata reach a terminal; what could steer it does not. */
 static void put(const char *text)
 {
-	for (; *text; text++)
-		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+	AUTO_FREE char *clean = strdup(text);
+
+	if (!clean)
+		return;
+	text_clean(clean);
+	fputs(clean, stdout);
 }
 
 static void put_list(const json_t *list, const char *separator)

@@ -277,8 +277,10 @@ int fetch_url_redirect(const char *url, const char *location, char **ret, struct
 			"repository has moved there, enrol that address",
 			fetch_url_shown(url).text, fetch_url_shown(resolved).text);
 	r = fetch_url_check_request(resolved, &scheme, reterr);
-	if (r < 0)
-		return error_prefix(reterr, "%s: redirected", fetch_url_shown(url).text);
+	if (r < 0) {
+		error_prefix(reterr, "%s: redirected", fetch_url_shown(url).text);
+		return r;
+	}
 	copy = strdup(resolved);
 	if (!copy)
 		return -ENOMEM;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/text.h"
 #include "graft/exposure_scan.h"
 #include "graft/maps.h"
 
@@ -102,9 +103,8 @@ void exposure_identify(int process_fd, pid_t pid, struct exposure_entry *ret)
 	*ret = (struct exposure_entry){.pid = pid, .start_ticks = start_ticks(process_fd)};
 	ret->uid = fstat(process_fd, &st) == 0 ? st.st_uid : (uid_t)-1;
 	(void)read_text(process_fd, "comm", ret->comm, sizeof ret->comm);
-	for (char *c = ret->comm; *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = c[1] == '\0' && *c == '\n' ? '\0' : '?';
+	ret->comm[strcspn(ret->comm, "\n")] = '\0';
+	text_clean(ret->comm);
 }
 
 static int compare_keys(const void *a, const void *b)

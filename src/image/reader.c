@@ -535,7 +535,7 @@ int image_reader_check_canonical(const struct image_reader *r, struct error *ret
 
 	e = image_recipe_plan(r->entries, r->n_nodes - 1, &recipe, reterr);
 	if (e < 0) {
-		(void)error_prefix(reterr, "the image's entries");
+		error_prefix(reterr, "the image's entries");
 		return e;
 	}
 	e = recipe.data_bytes == r->data_bytes ? meta_compare(r, &recipe) : -BSI_E_FORMAT;

@@ -205,7 +205,7 @@ static int decode_entries(const json_t *o, struct index *index, struct error *re
 			return error_set(reterr, -BSI_E_FORMAT, "entry %zu is not an object", i);
 		r = decode_entry(v, &index->entries[i], reterr);
 		if (r < 0) {
-			(void)error_prefix(reterr, "entry %zu", i);
+			error_prefix(reterr, "entry %zu", i);
 			return r;
 		}
 	}
@@ -251,7 +251,7 @@ int index_decode(const void *data, size_t len, struct index **ret, struct error 
 	if (r == 0)
 		r = member_check_canonical(root, data, len, reterr);
 	if (r < 0) {
-		(void)error_prefix(reterr, "the index");
+		error_prefix(reterr, "the index");
 		return r;
 	}
 	*ret = take_ptr(index);

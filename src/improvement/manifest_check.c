@@ -336,7 +336,7 @@ static int check_components(const struct manifest *m, struct error *reterr)
 				c->name);
 		r = check_component(c, reterr);
 		if (r < 0) {
-			(void)error_prefix(reterr, "component \"%s\"", c->name);
+			error_prefix(reterr, "component \"%s\"", c->name);
 			return r;
 		}
 		n_files += c->n_files;

@@ -288,7 +288,7 @@ static int decode_components(const json_t *o, struct manifest *m, struct error *
 			return r;
 		r = decode_component(element, c, reterr);
 		if (r < 0)
-			(void)error_prefix(reterr, "component \"%s\"", c->name);
+			error_prefix(reterr, "component \"%s\"", c->name);
 	}
 	return r;
 }
@@ -338,7 +338,7 @@ int manifest_decode(const void *data, size_t len, struct manifest **ret, struct 
 	if (r == 0)
 		r = member_check_canonical(root, data, len, reterr);
 	if (r < 0) {
-		(void)error_prefix(reterr, "the manifest");
+		error_prefix(reterr, "the manifest");
 		return r;
 	}
 	*ret = take_ptr(m);

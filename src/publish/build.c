@@ -86,7 +86,7 @@ static int make_layout(struct state *to, const struct plan_component *c, struct 
 		return r;
 	r = image_recipe_plan(l->entries, l->n_entries, &l->recipe, reterr);
 	if (r < 0 && reterr)
-		(void)error_prefix(reterr, "component %s", c->name);
+		error_prefix(reterr, "component %s", c->name);
 	return r;
 }
 

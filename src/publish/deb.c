@@ -467,7 +467,7 @@ static int parse_control(struct reading *r, struct package *ret)
 
 	result = package_parse((const char *)r->control.data, r->control.len, &p, r->reterr);
 	if (result < 0) {
-		(void)error_prefix(r->reterr, "%s", r->name);
+		error_prefix(r->reterr, "%s", r->name);
 		return result;
 	}
 	buffer_put_u8(&r->scripts, '\0');

@@ -83,7 +83,7 @@ static int load_one(const struct keyring_folder *folder, const char *name, struc
 		return r;
 	r = trust_signer_from_pem(pem.data, pem.len, folder->passphrase, &signer, reterr);
 	if (r < 0) {
-		(void)error_prefix(reterr, "%s/%s", folder->path, name);
+		error_prefix(reterr, "%s/%s", folder->path, name);
 		return r;
 	}
 	return add_signer(k, take_ptr(signer));

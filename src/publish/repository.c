@@ -33,7 +33,7 @@ static int read_metadata(const struct repository *r, const char *role, uint64_t 
 		return error_set(reterr, result, "%s/%s: %s", r->path, name, error_text(result));
 	result = trust_metadata_decode(out->data, out->len, type, name, ret, reterr);
 	if (result < 0)
-		(void)error_prefix(reterr, "%s", r->path);
+		error_prefix(reterr, "%s", r->path);
 	return result;
 }
 

@@ -261,7 +261,7 @@ static int load_packages(struct state *s, const struct buffer *status, struct er
 		int r = package_parse(text, len, &p, reterr);
 
 		if (r < 0) {
-			(void)error_prefix(reterr, "%s: " DATABASE "status", s->name);
+			error_prefix(reterr, "%s: " DATABASE "status", s->name);
 			return r;
 		}
 		r = p.installed ? state_add_package(s, &p, &index) : 0;

@@ -234,10 +234,10 @@ static int verify_letter(struct verification *v, const struct repository_role *r
 	for (size_t i = 0; r == 0 && i < m->n_components; i++) {
 		r = verify_component(v, role, &m->components[i]);
 		if (r < 0)
-			(void)error_prefix(v->reterr, "component %s", m->components[i].name);
+			error_prefix(v->reterr, "component %s", m->components[i].name);
 	}
 	if (r < 0)
-		(void)error_prefix(v->reterr, "%s (%s)", role->name, entry->letter);
+		error_prefix(v->reterr, "%s (%s)", role->name, entry->letter);
 	v->report.n_letters++;
 	return r;
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #include "base/error.h"
 #include "base/hex.h"
 #include "base/path.h"
+#include "base/text.h"
 #include "base/utc.h"
 
 static void test_digest_is_sha256(void **state)
@@ -106,13 +108,41 @@ static void test_error_words_carry_no_control_bytes(void **state)
 	assert_int_equal(error_set(&e, -BSI_E_ROLLBACK, "file %s", "a\033[31mb\n"),
 		-BSI_E_ROLLBACK);
 	assert_string_equal(e.text, "file a?[31mb?");
-	assert_int_equal(error_prefix(&e, "x%d", 1), -BSI_E_ROLLBACK);
+	error_prefix(&e, "x%d", 1);
+	assert_int_equal(e.code, -BSI_E_ROLLBACK);
 	assert_string_equal(e.text, "x1: file a?[31mb?");
 	error_id(-BSI_E_ROLLBACK, id, sizeof id);
 	assert_string_equal(id, "rollback");
 	error_id(-ENOSPC, id, sizeof id);
 	assert_string_equal(id, "errno-28");
 	assert_int_equal(error_set(NULL, -EIO, "nobody listens"), -EIO);
+}
+
+static void test_text_is_cleaned(void **state)
+{
+	static const struct {
+		const char *dirty, *clean;
+	} rows[] = {
+		{"plain \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80", "plain \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80"},
+		{"\x1b[31m\n\x7f", "?[31m??"},
+		{"\xc2\x9b" "31m", "??31m"},      /* CSI as one C1 character */
+		{"\xff\xfe" "a", "??a"},          /* never in UTF-8 */
+		{"\xc0\xaf" "b", "??b"},          /* overlong */
+		{"\xe0\x80\xaf" "b", "???b"},     /* overlong */
+		{"\xed\xa0\x80", "???"},         /* a surrogate */
+		{"\xf4\x90\x80\x80", "????"},    /* beyond U+10FFFF */
+		{"\xe2\x82", "??"},              /* cut */
+		{"", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char text[64];
+
+		(void)snprintf(text, sizeof text, "%s", rows[i].dirty);
+		text_clean(text);
+		assert_string_equal(text, rows[i].clean);
+	}
 }
 
 static void test_every_verdict_has_words_and_a_status(void **state)
@@ -138,6 +168,7 @@ int main(void)
 		cmocka_unit_test(test_digest_text_is_strict),
 		cmocka_unit_test(test_paths_stay_below_their_root),
 		cmocka_unit_test(test_times_are_exact),
+		cmocka_unit_test(test_text_is_cleaned),
 		cmocka_unit_test(test_error_words_carry_no_control_bytes),
 		cmocka_unit_test(test_every_verdict_has_words_and_a_status),
 	};
