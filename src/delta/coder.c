@@ -6,6 +6,7 @@
 #include "base/error.h"
 
 /* low holds 56 bits and a carry above them; the range never falls below 2^40 between bits. */
+#define BIT_P_MIN 16U
 #define CODER_TOP_BITS 56
 #define CODER_MASK ((UINT64_C(1) << CODER_TOP_BITS) - 1)
 #define CODER_RANGE_MIN (UINT64_C(1) << (CODER_TOP_BITS - 8))
@@ -32,8 +33,10 @@ static uint8_t coder_next_byte(struct coder *c)
 		c->at = 0;
 		c->filled = (size_t)n;
 	}
-	if (c->at < c->filled)
-		return c->input[c->at++];
+	if (c->at < c->filled) {
+		c->last = c->input[c->at++];
+		return c->last;
+	}
 	if (++c->overrun > CODER_OVERRUN_MAX && !c->err)
 		c->err = -BSI_E_FORMAT;
 	return 0;
@@ -44,6 +47,7 @@ void coder_init_decode(struct coder *c, const struct delta_source *source)
 	memset(c, 0, sizeof(*c));
 	c->range = CODER_MASK;
 	c->source = source;
+	c->last = 1;
 	for (unsigned i = 0; i < CODER_TOP_BITS / 8; i++)
 		c->code = c->code << 8 | coder_next_byte(c);
 }
@@ -133,8 +137,8 @@ int coder_finish(struct coder *c)
 		return coder_flush(c);
 	if (c->err)
 		return c->err;
-	/* The encoder drops zero bytes only, so what is left unread must not exist. */
-	if (c->at < c->filled)
+	/* The encoder drops zero bytes at the end: what is left unread, or is zero, must not be. */
+	if (c->at < c->filled || c->last == 0)
 		return -BSI_E_FORMAT;
 	if (!c->overrun) {
 		(void)coder_next_byte(c);
@@ -154,14 +158,18 @@ void bit_model_init(struct bit_model *m, uint32_t p1, unsigned limit)
 void bit_model_update(struct bit_model *m, unsigned bit)
 {
 	/* 1 / (n + 1.6), as the mean of what was seen with a little doubt */
-	int32_t rate = 65536 * 5 / (5 * (int32_t)m->n_seen + 8);
-	int32_t p = m->p1;
+	uint32_t rate = 65536U * 5 / (5 * (uint32_t)m->n_seen + 8);
+	uint32_t p = m->p1;
 
-	p += (int32_t)(((int64_t)((bit ? 65535 : 0) - p) * rate) / 65536);
-	if (p < 24)
-		p = 24;
-	if (p > 65536 - 24)
-		p = 65536 - 24;
+	/* always a step, so that what never happens comes to cost nothing */
+	if (bit)
+		p += (uint32_t)(((65535 - p) * (uint64_t)rate + 65535) >> 16);
+	else
+		p -= (uint32_t)((p * (uint64_t)rate + 65535) >> 16);
+	if (p < BIT_P_MIN)
+		p = BIT_P_MIN;
+	if (p > 65536 - BIT_P_MIN)
+		p = 65536 - BIT_P_MIN;
 	m->p1 = (uint16_t)p;
 	if (m->n_seen < m->limit)
 		m->n_seen++;

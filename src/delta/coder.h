@@ -36,6 +36,7 @@ struct coder {
 	uint64_t code;
 	const struct delta_source *source;
 	unsigned overrun;
+	uint8_t last; /* byte that was read; an empty stream counts as ended by 1 */
 	size_t at, filled;
 	uint8_t input[CODER_INPUT_BYTES];
 };

@@ -17,6 +17,10 @@
 #define OUTPUT_BYTES_MAX SIZE_MAX
 #define TRAIN_SHIFT 3U
 #define PLAIN_TRY_PART 16U
+#define MODEL_BITS_LEAST 16U
+/* A device needs at most 16 MB and 2.6 times the longest file. */
+#define MEMORY_BOUND_FIXED (UINT64_C(16) << 20)
+#define MEMORY_BOUND_TENTHS 26U
 
 /* A file as it will be coded. */
 struct plan {
@@ -258,17 +262,11 @@ static int encode_check(const struct encode *e, struct delta_header *h)
 	return r;
 }
 
-/* Sizes that the header states, from the plans. */
-static void encode_sizes(const struct encode *e, struct delta_tables *t)
+/* What the largest file needs, and the length of the longest file of any pair. */
+static uint64_t encode_file_memory(const struct encode *e, uint64_t *ret_longest)
 {
-	uint64_t most = 0, sent = 0;
-	unsigned bits = 16;
+	uint64_t most = 0, longest = 0;
 
-	for (size_t i = 0; i < e->set->n_files; i++)
-		sent += e->plans[i].n_sent;
-	while (bits < MIX_TABLE_BITS_MAX && sent * 64 >> bits)
-		bits++;
-	t->header.model_bits = (uint8_t)bits;
 	for (size_t i = 0; i < e->set->n_files; i++) {
 		const struct delta_input_file *f = &e->set->files[i];
 		uint64_t old = 0, memory;
@@ -278,8 +276,33 @@ static void encode_sizes(const struct encode *e, struct delta_tables *t)
 		memory = table_file_memory(old, f->len) + e->plans[i].n_ops * TABLE_OP_BYTES;
 		if (memory > most)
 			most = memory;
+		if (old > longest)
+			longest = old;
+		if (f->len > longest)
+			longest = f->len;
 	}
-	t->header.memory_bytes = (table_fixed_memory(&t->header) + most + 0xffff) & ~UINT64_C(0xffff);
+	*ret_longest = longest;
+	return most;
+}
+
+/* Sizes that the header states: a larger model for more bytes that are sent, within the bound. */
+static void encode_sizes(const struct encode *e, struct delta_tables *t)
+{
+	uint64_t longest, most = encode_file_memory(e, &longest), sent = 0, bound;
+	unsigned bits = MODEL_BITS_LEAST;
+
+	for (size_t i = 0; i < e->set->n_files; i++)
+		sent += e->plans[i].n_sent;
+	while (bits < MIX_TABLE_BITS_MAX && sent * 64 >> bits)
+		bits++;
+	bound = MEMORY_BOUND_FIXED + longest * MEMORY_BOUND_TENTHS / 10;
+	for (;; bits--) {
+		t->header.model_bits = (uint8_t)bits;
+		t->header.memory_bytes =
+			(table_fixed_memory(&t->header) + most + 0xffff) & ~UINT64_C(0xffff);
+		if (t->header.memory_bytes <= bound || bits == MODEL_BITS_LEAST)
+			break;
+	}
 }
 
 static int encode_stream(struct encode *e, struct delta_tables *t, struct buffer *text,

@@ -212,7 +212,7 @@ static void literal_contexts(struct literal *l, const uint8_t *buffer, size_t at
 	hashes[3] = mix_hash(4, order[4]);
 	hashes[4] = mix_hash(5, order[6]);
 	hashes[5] = mix_hash(6, (uint32_t)(expected + 1) << 12 | len << 8 | l->match_misses);
-	hashes[6] = mix_hash(7, last[1] << 8 | last[2]);
+	hashes[6] = mix_hash(7, (uint32_t)last[1] << 8 | last[2]);
 	hashes[7] = mix_hash(8, (uint32_t)(expected + 1) << 8 | last[0]);
 	if (l->class == LITERAL_CODE) {
 		uint32_t so_far = (uint32_t)(at - l->instruction);
@@ -225,8 +225,8 @@ static void literal_contexts(struct literal *l, const uint8_t *buffer, size_t at
 		hashes[8] = mix_hash(9, mix_hash(h, l->last_opcode & 0xff));
 		hashes[9] = mix_hash(10, mix_hash(h, l->last_opcode & 0xffffff) + so_far);
 	} else {
-		hashes[8] = mix_hash(11, (uint32_t)(at & 7) << 16 | last[7] << 8 | last[3]);
-		hashes[9] = mix_hash(12, (uint32_t)(at & 3) << 16 | last[3] << 8 | last[0]);
+		hashes[8] = mix_hash(11, (uint32_t)(at & 7) << 16 | (uint32_t)last[7] << 8 | last[3]);
+		hashes[9] = mix_hash(12, (uint32_t)(at & 3) << 16 | (uint32_t)last[3] << 8 | last[0]);
 	}
 }
 

@@ -17,7 +17,7 @@ struct mix {
 	int32_t (*weights_a)[2 * MIX_INPUTS_MAX];
 	int32_t (*weights_b)[2 * MIX_INPUTS_MAX];
 	int16_t stretch[4096];
-	int32_t rate[256];
+	uint32_t rate[256];
 };
 
 /* 65536 / (1 + exp(-x / 256)) for x = -2048, -1984, ..., 2048 */
@@ -91,8 +91,8 @@ int mix_new(unsigned table_bits, unsigned n_inputs, struct mix **ret)
 			m->weights_a[set][2 * i] = WEIGHT_ONE * 10 / 32;
 			m->weights_b[set][2 * i] = WEIGHT_ONE * 10 / 32;
 		}
-	for (int32_t n = 0; n < 256; n++)
-		m->rate[n] = 65536 * 5 / (5 * n + 8);
+	for (uint32_t n = 0; n < 256; n++)
+		m->rate[n] = 65536U * 5 / (5 * n + 8);
 	mix_fill_stretch(m);
 	*ret = take_ptr(m);
 	return 0;
@@ -110,13 +110,15 @@ static uint32_t *mix_slot(struct mix *m, uint32_t hash)
 
 static void mix_slot_update(const struct mix *m, uint32_t *slot, unsigned bit)
 {
-	int32_t p = (int32_t)(*slot >> 16);
-	uint32_t n = *slot >> 8 & 0xff;
+	uint32_t p = *slot >> 16, n = *slot >> 8 & 0xff;
 
-	p += (int32_t)(((int64_t)((bit ? 65535 : 0) - p) * m->rate[n]) / 65536);
+	if (bit)
+		p += ((65535 - p) * m->rate[n] + 65535) >> 16;
+	else
+		p -= (p * m->rate[n] + 65535) >> 16;
 	if (n < SLOT_COUNT_LIMIT)
 		n++;
-	*slot = (uint32_t)p << 16 | n << 8 | (*slot & 0xff);
+	*slot = p << 16 | n << 8 | (*slot & 0xff);
 }
 
 static void mix_learn(int32_t *weights, const int32_t *inputs, unsigned n, int32_t error)

@@ -15,7 +15,7 @@
 #define MIX_INPUTS_MAX 12U
 #define MIX_SETS_MAX 256U
 #define MIX_TABLE_BITS_MIN 12U
-#define MIX_TABLE_BITS_MAX 20U
+#define MIX_TABLE_BITS_MAX 21U
 
 struct mix;
 

@@ -52,9 +52,11 @@ static uint64_t scan_target(const struct field_map *m, size_t field, unsigned ta
 /* A lea may name a jump table: mark the place, judge it when the sweep is over. */
 static void scan_mark_table(struct field_map *m, uint64_t addr)
 {
-	uint64_t at;
+	uint64_t at, end;
 
-	if ((addr & 3) || !elf_offset_of(&m->elf, addr, &at) || m->len < 4 || at > m->len - 4)
+	/* a whole entry lies in one segment */
+	if ((addr & 3) || !elf_offset_of(&m->elf, addr, &at) ||
+	    !elf_offset_of(&m->elf, addr + 4, &end) || end != at + 4 || end > m->len)
 		return;
 	if (field_at(m, (size_t)at) == FIELD_NONE)
 		field_mark(m, (size_t)at, FIELD_TABLE_START);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The scan of an old file for references, as x86-64 and as AArch64, and what can be derived. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "delta/derive.h"
+#include "delta/field.h"
+
+#define MACHINE_AT 18U
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void scan(const uint8_t *data, size_t size)
+{
+	AUTO(field_map) struct field_map *m = NULL;
+
+	if (field_map_new(data, size, &m) < 0)
+		return;
+	for (size_t at = 0; (at = field_next(m, at, size)) < size; at++)
+		if (field_width(field_at(m, at)) > size - at || field_at(m, at) == FIELD_MARK)
+			__builtin_trap();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct derive_range ranges[DERIVE_RANGES_MAX];
+	uint8_t *copy = malloc(size + 1);
+	unsigned n;
+
+	if (!copy)
+		return 0;
+	memcpy(copy, data, size);
+	scan(copy, size);
+	n = derive_ranges(copy, size, ranges);
+	for (unsigned i = 0; i < n; i++)
+		if (derive_fill(copy, size, &ranges[i]) > 0)
+			__builtin_trap();
+	if (size > MACHINE_AT) {
+		copy[MACHINE_AT] = copy[MACHINE_AT] == 62 ? 183 : 62;
+		scan(copy, size);
+	}
+	free(copy);
+	return 0;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The scan of old files, and what is derived of new ones. */
+#include "fixture.h"
+
+#include "base/compiler.h"
+#include "delta/derive.h"
+#include "delta/field.h"
+
+/* The switch statement of old.elf has seven cases; its calls and jumps that are four bytes long. */
+#define GOLDEN_TABLE_ENTRIES 6
+#define GOLDEN_BRANCHES 12
+
+static size_t count_fields(const struct field_map *m, enum field_kind kind)
+{
+	size_t n = 0;
+
+	for (size_t at = 0; (at = field_next(m, at, m->len)) < m->len; at++)
+		n += field_at(m, at) == kind;
+	return n;
+}
+
+/* Counted in the listing of objdump -d. */
+static void test_scan_finds_the_references_of_a_program(void **state)
+{
+	AUTO_DONE(buffer) struct buffer elf = fixture_golden("old.elf");
+	AUTO(field_map) struct field_map *m = NULL;
+
+	(void)state;
+	assert_int_equal(field_map_new(elf.data, elf.len, &m), 0);
+	assert_int_equal(m->elf.machine, ELF_MACHINE_X86_64);
+	assert_int_equal(count_fields(m, FIELD_TABLE_START), 1);
+	assert_int_equal(count_fields(m, FIELD_TABLE), GOLDEN_TABLE_ENTRIES);
+	assert_int_equal(count_fields(m, FIELD_BRANCH), GOLDEN_BRANCHES);
+	assert_int_equal(count_fields(m, FIELD_MARK), 0);
+}
+
+static void test_scan_takes_anything(void **state)
+{
+	AUTO_DONE(buffer) struct buffer elf = fixture_golden("old.elf");
+	struct random r = {17};
+
+	(void)state;
+	for (unsigned i = 0; i < 4000; i++) {
+		size_t len = i % 4 ? elf.len : (size_t)random_below(&r, elf.len);
+		uint8_t *copy = malloc(len + 1); /* the sanitizer watches its end */
+		AUTO(field_map) struct field_map *m = NULL;
+
+		assert_non_null(copy);
+		memcpy(copy, elf.data, len);
+		/* headers, section headers, or anywhere; and as AArch64 too */
+		for (unsigned k = 0; k < 1 + i % 5 && len > 64; k++) {
+			size_t room = k & 1 ? 1024 : len, from = i % 3 && len > 2200 ? len - 2200 : 0;
+
+			copy[(from + random_below(&r, room)) % len] = (uint8_t)random_next(&r);
+		}
+		if (i % 2 && len > 20)
+			copy[18] = 183;
+		assert_int_equal(field_map_new(copy, len, &m), 0);
+		for (size_t at = 0; (at = field_next(m, at, len)) < len; at++)
+			assert_true(field_width(field_at(m, at)) <= len - at);
+		free(copy);
+	}
+}
+
+static void test_derive_makes_what_was_there(void **state)
+{
+	static const char *const names[] = {"old.elf", "new.elf"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		AUTO_DONE(buffer) struct buffer elf = fixture_golden(names[i]);
+		AUTO_DONE(buffer) struct buffer copy = buffer_of(1U << 20);
+		struct derive_range ranges[DERIVE_RANGES_MAX];
+		unsigned n = derive_ranges(elf.data, elf.len, ranges);
+
+		buffer_put(&copy, elf.data, elf.len);
+		assert_int_equal(n, 2); /* .gnu.hash and .eh_frame_hdr */
+		for (unsigned k = 0; k < n; k++) {
+			memset(copy.data + ranges[k].at, 0xee, ranges[k].len);
+			assert_int_equal(derive_fill(copy.data, copy.len, &ranges[k]), 0);
+			assert_memory_equal(copy.data, elf.data, elf.len);
+		}
+	}
+}
+
+static void test_derive_refuses_other_ranges(void **state)
+{
+	AUTO_DONE(buffer) struct buffer elf = fixture_golden("old.elf");
+	struct derive_range ranges[DERIVE_RANGES_MAX];
+	unsigned n = derive_ranges(elf.data, elf.len, ranges);
+
+	(void)state;
+	assert_true(n > 0);
+	ranges[0].len--;
+	assert_int_equal(derive_fill(elf.data, elf.len, &ranges[0]), -BSI_E_FORMAT);
+	elf.data[0] = 0;
+	assert_int_equal(derive_fill(elf.data, elf.len, &ranges[0]), -BSI_E_FORMAT);
+}
+
+static void test_derive_takes_anything(void **state)
+{
+	AUTO_DONE(buffer) struct buffer elf = fixture_golden("new.elf");
+	struct random r = {19};
+
+	(void)state;
+	for (unsigned i = 0; i < 4000; i++) {
+		uint8_t *copy = malloc(elf.len);
+		struct derive_range ranges[DERIVE_RANGES_MAX];
+		unsigned n;
+
+		assert_non_null(copy);
+		memcpy(copy, elf.data, elf.len);
+		for (unsigned k = 0; k < 1 + i % 4; k++)
+			copy[64 + random_below(&r, elf.len - 64)] = (uint8_t)random_next(&r);
+		n = derive_ranges(copy, elf.len, ranges);
+		for (unsigned k = 0; k < n; k++)
+			assert_true(derive_fill(copy, elf.len, &ranges[k]) <= 0);
+		free(copy);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_scan_finds_the_references_of_a_program),
+		cmocka_unit_test(test_scan_takes_anything),
+		cmocka_unit_test(test_derive_makes_what_was_there),
+		cmocka_unit_test(test_derive_refuses_other_ranges),
+		cmocka_unit_test(test_derive_takes_anything),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fixture.h"
+
+#include "base/compiler.h"
+#include "delta/a64.h"
+#include "delta/x86.h"
+
+/* As GNU as assembles them. */
+static const struct {
+	const char *text;
+	uint8_t bytes[15];
+	uint8_t length, field, tail, is_branch;
+} x86_cases[] = {
+	{"call rel32", {0xe8, 1, 2, 3, 4}, 5, 1, 0, 1},
+	{"jmp rel32", {0xe9, 1, 2, 3, 4}, 5, 1, 0, 1},
+	{"jne rel32", {0x0f, 0x85, 1, 2, 3, 4}, 6, 2, 0, 1},
+	{"jne rel8", {0x75, 1}, 2, 0, 0, 0},
+	{"lea disp(%rip),%rax", {0x48, 0x8d, 0x05, 1, 2, 3, 4}, 7, 3, 0, 0},
+	{"movl $5,disp(%rip)", {0xc7, 0x05, 1, 2, 3, 4, 5, 0, 0, 0}, 10, 2, 4, 0},
+	{"movw $5,disp(%rip)", {0x66, 0xc7, 0x05, 1, 2, 3, 4, 5, 0}, 9, 3, 2, 0},
+	{"cmpb $5,disp(%rip)", {0x80, 0x3d, 1, 2, 3, 4, 5}, 7, 2, 1, 0},
+	{"testb $1,disp(%rip)", {0xf6, 0x05, 1, 2, 3, 4, 1}, 7, 2, 1, 0},
+	{"negb disp(%rip)", {0xf6, 0x1d, 1, 2, 3, 4}, 6, 2, 0, 0},
+	{"jmp *disp(%rip)", {0xff, 0x25, 1, 2, 3, 4}, 6, 2, 0, 0},
+	{"movss disp(%rip),%xmm0", {0xf3, 0x0f, 0x10, 0x05, 1, 2, 3, 4}, 8, 4, 0, 0},
+	{"pshufb disp(%rip),%xmm0", {0x66, 0x0f, 0x38, 0x00, 0x05, 1, 2, 3, 4}, 9, 5, 0, 0},
+	{"palignr $3,disp(%rip),%xmm0", {0x66, 0x0f, 0x3a, 0x0f, 0x05, 1, 2, 3, 4, 3}, 10, 5, 1, 0},
+	{"vmovaps disp(%rip),%xmm0", {0xc5, 0xf8, 0x28, 0x05, 1, 2, 3, 4}, 8, 4, 0, 0},
+	{"vpshufb disp(%rip),%ymm1,%ymm0", {0xc4, 0xe2, 0x75, 0x00, 0x05, 1, 2, 3, 4}, 9, 5, 0, 0},
+	{"vzeroupper", {0xc5, 0xf8, 0x77}, 3, 0, 0, 0},
+	{"movabs $imm,%rax", {0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8}, 10, 0, 0, 0},
+	{"mov $imm,%eax", {0xb8, 1, 2, 3, 4}, 5, 0, 0, 0},
+	{"mov 8(%rsp),%rax", {0x48, 0x8b, 0x44, 0x24, 8}, 5, 0, 0, 0},
+	{"mov disp(,%rax,8),%rax", {0x48, 0x8b, 0x04, 0xc5, 1, 2, 3, 4}, 8, 0, 0, 0},
+	{"mov disp(%rbx),%rax", {0x48, 0x8b, 0x83, 1, 2, 3, 4}, 7, 0, 0, 0},
+	{"nopw 0(%rax,%rax,1)", {0x66, 0x0f, 0x1f, 0x44, 0, 0}, 6, 0, 0, 0},
+	{"endbr64", {0xf3, 0x0f, 0x1e, 0xfa}, 4, 0, 0, 0},
+	{"ret", {0xc3}, 1, 0, 0, 0},
+	{"ret $8", {0xc2, 8, 0}, 3, 0, 0, 0},
+	{"enter $8,$1", {0xc8, 8, 0, 1}, 4, 0, 0, 0},
+	{"invalid in 64 bits", {0x06}, 1, 0, 0, 0},
+};
+
+static void test_x86_lengths_and_fields(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(x86_cases); i++) {
+		struct x86_instruction in = x86_decode(x86_cases[i].bytes, 15);
+
+		if (in.length != x86_cases[i].length || in.field != x86_cases[i].field ||
+		    in.tail != x86_cases[i].tail || in.is_branch != x86_cases[i].is_branch)
+			fail_msg("%s: length %u, field %u, tail %u", x86_cases[i].text, in.length,
+				 in.field, in.tail);
+	}
+}
+
+static void test_x86_never_reads_beyond(void **state)
+{
+	struct random r = {3};
+
+	(void)state;
+	for (unsigned i = 0; i < 200000; i++) {
+		size_t len = (size_t)random_below(&r, 15) + 1;
+		uint8_t *exact = malloc(len); /* the sanitizer watches its end */
+		struct x86_instruction in;
+
+		assert_non_null(exact);
+		for (size_t k = 0; k < len; k++)
+			exact[k] = (uint8_t)random_next(&r);
+		in = x86_decode(exact, len);
+		assert_in_range(in.length, 1, len);
+		if (in.field)
+			assert_int_equal(in.field + 4U + in.tail, in.length);
+		free(exact);
+	}
+}
+
+static const struct {
+	uint32_t instruction;
+	enum a64_kind kind;
+	uint64_t target; /* from address 0x10000; of LOW12 the bytes it adds */
+} a64_cases[] = {
+	{0x94000010, A64_BRANCH26, 0x10040}, /* bl +0x40 */
+	{0x17fffffe, A64_BRANCH26, 0xfff8},  /* b -8 */
+	{0x54000080, A64_BRANCH19, 0x10010}, /* b.eq +16 */
+	{0xb4ffffe0, A64_BRANCH19, 0xfffc},  /* cbz x0, -4 */
+	{0x36080040, A64_BRANCH14, 0x10008}, /* tbz w0, #1, +8 */
+	{0x10000040, A64_ADR, 0x10008},      /* adr x0, +8 */
+	{0xb0000000, A64_PAGE, 0x11000},     /* adrp x0, +1 page */
+	{0x58000040, A64_BRANCH19, 0x10008}, /* ldr x0, +8 */
+	{0x91004000, A64_LOW12, 16},         /* add x0, x0, #16 */
+	{0xf9400800, A64_LOW12, 16},         /* ldr x0, [x0, #16] */
+	{0xb9401000, A64_LOW12, 16},         /* ldr w0, [x0, #16] */
+	{0x3dc00400, A64_LOW12, 16},         /* ldr q0, [x0, #16] */
+	{0xd65f03c0, A64_NONE, 0},           /* ret */
+	{0xd503201f, A64_NONE, 0},           /* nop */
+};
+
+static void test_a64_targets(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(a64_cases); i++) {
+		uint32_t in = a64_cases[i].instruction;
+		enum a64_kind kind = a64_decode(in);
+
+		assert_int_equal(kind, a64_cases[i].kind);
+		if (kind == A64_NONE)
+			continue;
+		assert_int_equal(a64_target(kind, in, 0x10000), a64_cases[i].target);
+		assert_int_equal(a64_with_target(kind, in, 0x10000, a64_cases[i].target), in);
+	}
+}
+
+static void test_a64_other_targets_come_back(void **state)
+{
+	struct random r = {5};
+
+	(void)state;
+	for (unsigned i = 0; i < 100000; i++) {
+		uint32_t in = (uint32_t)random_next(&r), other;
+		enum a64_kind kind = a64_decode(in);
+		uint64_t target;
+
+		if (kind == A64_NONE)
+			continue;
+		target = a64_target(kind, (uint32_t)random_next(&r), 0x40000000);
+		if (kind == A64_LOW12)
+			target &= ~UINT64_C(15) & 0xfff;
+		other = a64_with_target(kind, in, 0x40000000, target);
+		assert_int_equal(a64_decode(other), kind);
+		assert_int_equal(a64_target(kind, other, 0x40000000), target);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_x86_lengths_and_fields),
+		cmocka_unit_test(test_x86_never_reads_beyond),
+		cmocka_unit_test(test_a64_targets),
+		cmocka_unit_test(test_a64_other_targets_come_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
