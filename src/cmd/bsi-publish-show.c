@@ -199,8 +199,10 @@ void publish_show_manifest(const struct manifest *m)
 
 		publish_format_bytes(c->image.size, image, sizeof image);
 		publish_format_bytes(c->payloads[0].size, payload, sizeof payload);
-		printf("  %s: %zu files, %zu base sets, image %s, payload %s, %s\n", c->name,
-			c->n_files, c->n_sets, image, payload, activation_text(c->activation));
+		printf("  %s: %zu %s, %zu %s, image %s, payload %s, %s\n", c->name, c->n_files,
+			c->n_files == 1 ? "file" : "files", c->n_sets,
+			c->n_sets == 1 ? "base set" : "base sets", image, payload,
+			activation_text(c->activation));
 		for (size_t k = 0; k < c->n_cves; k++)
 			printf("%s%s", k == 0 ? "    fixes " : ", ", c->cves[k]);
 		if (c->n_cves > 0)

@@ -231,9 +231,9 @@ static void warn_unconfirmed(const struct plan *p)
 			n += !c->fixes[k].is_confirmed;
 		if (n > 0)
 			fprintf(stderr,
-				"%s: %zu CVE ids that changelogs name are not confirmed and not "
-				"signed as fixed (--cve, --cve-named; see 'plan')\n",
-				c->name, n);
+				"%s: %zu CVE %s that changelogs name not confirmed and not signed "
+				"as fixed (--cve, --cve-named; see 'plan')\n",
+				c->name, n, n == 1 ? "id" : "ids");
 		else if (c->n_fixes == 0)
 			fprintf(stderr, "%s: no CVE id is known for it\n", c->name);
 	}

@@ -34,10 +34,12 @@ static void show_report(const struct verb_call *call, const struct verify_report
 	}
 	publish_format_bytes(r->target_bytes, targets, sizeof targets);
 	publish_format_bytes(r->image_bytes, images, sizeof images);
-	printf("good: %" PRIu64 " bases, %" PRIu64 " letters, %" PRIu64 " files (%s), %" PRIu64
-	       " images (%s); next expiry %s\n",
-		r->n_bases, r->n_letters, r->n_targets, targets, r->n_images, images,
-		utc_format(r->expires_utc_s).text);
+	printf("good: %" PRIu64 " %s, %" PRIu64 " %s, %" PRIu64 " %s (%s), %" PRIu64
+	       " %s (%s); next expiry %s\n",
+		r->n_bases, r->n_bases == 1 ? "base" : "bases", r->n_letters,
+		r->n_letters == 1 ? "letter" : "letters", r->n_targets,
+		r->n_targets == 1 ? "file" : "files", targets, r->n_images,
+		r->n_images == 1 ? "image" : "images", images, utc_format(r->expires_utc_s).text);
 }
 
 int publish_verify(struct verb_call *call, struct error *reterr)

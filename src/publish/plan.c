@@ -122,6 +122,20 @@ static bool all_follow_pairing(const struct compare *c, const struct compare_row
 	return true;
 }
 
+/* Python keeps byte code beside its sources, by their times: root's programs will renew it. */
+static int warn_byte_code(struct planning *pl, const struct compare_row *row, size_t component)
+{
+	const char *path = row->to->path;
+	size_t len = strlen(path);
+
+	if (len < 4 || strcmp(path + len - 3, ".py") != 0 || !S_ISREG(row->to->mode) ||
+		strncmp(path, "usr/lib/python", 14) != 0)
+		return 0;
+	return note(pl->plan, PLAN_WARNING, component, path,
+		"Python programs of root will rewrite its byte code in __pycache__, which is no "
+		"file of the package");
+}
+
 static int plan_row(struct planning *pl, const struct compare_row *row)
 {
 	const struct compare *c = &pl->plan->compare;
@@ -146,6 +160,8 @@ static int plan_row(struct planning *pl, const struct compare_row *row)
 	for (size_t i = 0; r == 0 && i < c->n_from; i++)
 		if (row->base[i])
 			r = add_file(&pl->plan->components[component], row->base[i]->path, row);
+	if (r == 0)
+		r = warn_byte_code(pl, row, component);
 	return r < 0 ? r : warn_missing(pl, row, component);
 }
 

@@ -6,13 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Packages beyond these are in every choice; a choice is a bit for each of them. */
+#define VIEW_PACKAGES_MAX 31
+
 /* One base state seen by one component. */
 struct view {
 	const struct compare *compare;
 	const struct plan_component *component;
 	size_t from;
 	/* packages of the component that this state has and whose files are replaced */
-	size_t packages[64];
+	size_t packages[VIEW_PACKAGES_MAX];
 	size_t n_packages;
 };
 
@@ -59,7 +62,7 @@ static bool has_package(const struct view *v, size_t package, unsigned choice)
 {
 	for (size_t i = 0; i < v->n_packages; i++)
 		if (v->packages[i] == package)
-			return i >= 32 || (choice >> i & 1);
+			return choice >> i & 1;
 	return true;
 }
 
@@ -104,7 +107,7 @@ static int name_set(const struct view *v, unsigned choice, size_t number, char *
 	for (size_t i = 0; i < v->n_packages && len < 100; i++) {
 		int n;
 
-		if (i < 32 && !(choice >> i & 1))
+		if (!(choice >> i & 1))
 			continue;
 		n = snprintf(name + len, sizeof name - len, "%s%s_%s", len > 0 ? "," : "",
 			base_package(v, i)->name, base_package(v, i)->version);
@@ -155,12 +158,13 @@ int sets_make(const struct compare *compare, struct plan_component *c, struct er
 		unsigned all;
 
 		find_packages(&v);
-		all = v.n_packages >= 32 ? UINT32_MAX : (1U << v.n_packages) - 1;
+		all = (1U << v.n_packages) - 1;
 		for (unsigned choice = all; choice > 0; choice--) {
 			int r = is_closed(&v, choice) ? add_set(c, &v, choice) : 0;
 
 			if (r < 0)
 				return r;
+			/* the first one is all of them */
 			if (v.n_packages > SETS_PACKAGES_MAX)
 				break;
 		}

@@ -187,7 +187,7 @@ run "$publish" add repo --base "$base" --from v1 --to v2 --passphrase-file word 
 is "$run_status" 0 "add"
 is "$(json '(d["letter"], d["build"], [c["cves"] for c in d["components"]])')" \
 	"('a', 1, [['CVE-2026-1111'], []])" "only what is named without doubt is signed as fixed"
-like "$run_err" "two: 1 CVE ids that changelogs name are not confirmed" "and the rest is said"
+like "$run_err" "two: 1 CVE id that changelogs name not confirmed" "and the rest is said"
 run "$publish" verify repo --json
 is "$run_status" 0 "the repository verifies"
 is "$(json '(d["letters"], d["images"])')" "(1, 2)" "with its images"
@@ -292,6 +292,26 @@ is "$bad" 0 "readers see a whole repository while add runs and after it was kill
 pass "add was killed in the middle" test "$killed" -gt 3
 pass "and add goes on afterwards" "$publish" add cutrepo --base "$base" --from big1 --to big2
 pass "to a good end" "$publish" verify cutrepo
+
+# ---- a full disk -----------------------------------------------------------------------------
+if ((EUID == 0)) && command -v unshare >/dev/null; then
+	mkdir full
+	cat >on-full-disk <<-'END'
+		mount -t tmpfs -o size=1m tmpfs full || exit 99
+		keys=(--keys full-keys --online-keys full-online)
+		"$1" init full/repo --base "$2" --no-passphrase "${keys[@]}" >/dev/null || exit 98
+		"$1" add full/repo --base "$2" --from big1 --to big2 "${keys[@]}"
+		status=$?
+		"$1" verify full/repo || exit 97
+		[[ -z $(find full/repo/targets -name '.*' -type f) ]] || exit 96
+		exit $status
+	END
+	run unshare -m --propagation private bash on-full-disk "$publish" "$base"
+	is "$run_status" 8 "a full disk has an exit status of its own"
+	like "$run_err" "No space left" "and is called so; the repository is as it was"
+else
+	skip "a full disk has an exit status of its own" "needs root"
+fi
 
 # ---- the same bytes --------------------------------------------------------------------------
 mkdir other && cp big2/*.deb v2/*.deb other/ && mkdir another && cp v2/two_2.deb another/a.deb &&

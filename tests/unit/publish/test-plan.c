@@ -187,6 +187,30 @@ static void test_plan_mode_beside_content(void **state)
 	bench_done(&b);
 }
 
+static void test_plan_warnings(void **state)
+{
+	struct bench b = {};
+
+	(void)state;
+	for (int i = 1; i <= 3; i++) {
+		const char *text = i == 1 ? "1" : i == 2 ? "2" : "3";
+
+		/* the first state lacks a file that the others have */
+		bench_add(&b, DEBS({.package = "x", .version = text,
+			.files = FILES({.path = "./usr/lib/python3/dist-packages/x.py", .content = text},
+				{.path = i == 1 ? "./usr/lib/old" : "./usr/lib/new",
+					.content = text})}));
+	}
+	bench_plan(&b);
+	assert_non_null(strstr(find_note(b.plan, PLAN_WARNING,
+				       "usr/lib/python3/dist-packages/x.py")->reason,
+		"__pycache__"));
+	assert_non_null(strstr(find_note(b.plan, PLAN_WARNING, "usr/lib/new")->reason,
+		"does not have this file"));
+	assert_non_null(find_note(b.plan, PLAN_REFUSED, "usr/lib/old"));
+	bench_done(&b);
+}
+
 static void test_plan_leave_out(void **state)
 {
 	const char *const globs[] = {"/etc/*"};
@@ -591,6 +615,7 @@ int main(void)
 		cmocka_unit_test(test_plan_documentation_on_request),
 		cmocka_unit_test(test_plan_refusals),
 		cmocka_unit_test(test_plan_mode_beside_content),
+		cmocka_unit_test(test_plan_warnings),
 		cmocka_unit_test(test_plan_leave_out),
 		cmocka_unit_test(test_plan_architecture),
 		cmocka_unit_test(test_plan_older),
