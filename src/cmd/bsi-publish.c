@@ -13,6 +13,13 @@ static const struct verb_option init_options[] = {
 	{0},
 };
 
+static const struct verb_option extend_options[] = {
+	{"base", VERB_VALUE, "ID[=NAME]", "the new base"},
+	{"threshold", VERB_VALUE, "N", "signatures that its role needs (1)"},
+	{"key-count", VERB_VALUE, "N", "keys of its role (as many as the threshold)"},
+	{0},
+};
+
 #define PLAN_OPTIONS                                                                               \
 	{"base", VERB_VALUE, "ID", "the base that is patched"},                                    \
 		{"from", VERB_VALUES, "BASE",                                                      \
@@ -73,6 +80,7 @@ static const struct verb_option verify_options[] = {
 
 static const struct verb verbs[] = {
 	{"init", "REPO", 1, 1, "make keys and an empty repository", init_options, publish_init},
+	{"extend", "REPO", 1, 1, "add a base to a repository", extend_options, publish_extend},
 	{"plan", "[REPO]", 0, 1, "show what would be published, and make nothing", plan_options,
 		publish_plan},
 	{"add", "REPO", 1, 1, "publish the next letter", add_options, publish_add},

@@ -16,6 +16,7 @@
 
 /* The verbs, one for each row of the table. */
 int publish_init(struct verb_call *call, struct error *reterr);
+int publish_extend(struct verb_call *call, struct error *reterr);
 int publish_plan(struct verb_call *call, struct error *reterr);
 int publish_add(struct verb_call *call, struct error *reterr);
 int publish_withdraw(struct verb_call *call, struct error *reterr);

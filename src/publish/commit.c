@@ -140,11 +140,11 @@ static int renew(const struct trust_metadata *md, int64_t now_utc_s, int64_t exp
 	return 0;
 }
 
-int commit_targets(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
+/* Sign and write what is now the signed part of the targets role. */
+static int write_targets(struct repository *r, json_t *signed_part, const struct keyring *keys,
 	struct error *reterr)
 {
 	AUTO_DONE(buffer) struct buffer bytes = buffer_of(TRUST_TARGETS_MAX_BYTES);
-	AUTO_JSON json_t *signed_part = NULL;
 	struct repository_role *targets = &r->roles[0];
 	struct signing s = {.name = "targets",
 		.type = TRUST_TARGETS,
@@ -153,13 +153,107 @@ int commit_targets(struct repository *r, const struct keyring *keys, int64_t now
 		.keys = keys};
 	int result;
 
-	result = renew(targets->metadata, now_utc_s, now_utc_s + REPOSITORY_ROLE_EXPIRES_S,
-		&signed_part);
-	if (result == 0)
-		result = sign(&s, signed_part, &bytes, reterr);
+	result = sign(&s, signed_part, &bytes, reterr);
 	if (result == 0)
 		result = write_file(r, "targets", targets->file.version + 1, &bytes, reterr);
 	return result < 0 ? result : take_role(targets, &bytes, reterr);
+}
+
+int commit_targets(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
+	struct error *reterr)
+{
+	AUTO_JSON json_t *signed_part = NULL;
+	int result;
+
+	result = renew(r->roles[0].metadata, now_utc_s, now_utc_s + REPOSITORY_ROLE_EXPIRES_S,
+		&signed_part);
+	return result < 0 ? result : write_targets(r, signed_part, keys, reterr);
+}
+
+static struct trust_role_spec role_of(const struct commit_new_base *base)
+{
+	return (struct trust_role_spec){.name = base->id,
+		.keys = base->keys->keys,
+		.n_keys = base->keys->n_signers,
+		.threshold = base->threshold};
+}
+
+/* Put a new delegation beside those that are there. */
+static int add_delegation(json_t *signed_part, const struct commit_new_base *base,
+	int64_t now_utc_s, struct error *reterr)
+{
+	AUTO_FREE char *pattern = NULL;
+	AUTO_JSON json_t *single = NULL;
+	struct trust_delegation_spec delegation = {
+		.role = role_of(base), .n_paths = 1, .terminating = true};
+	const struct trust_targets_spec spec = {.version = 1,
+		.issued_utc_s = now_utc_s,
+		.expires_utc_s = now_utc_s + REPOSITORY_ROLE_EXPIRES_S,
+		.delegations = &delegation,
+		.n_delegations = 1};
+	json_t *all = json_object_get(signed_part, "delegations"), *one;
+	int r;
+
+	if (asprintf(&pattern, "%s/*", base->id) < 0) {
+		pattern = NULL; /* which asprintf() leaves undefined */
+		return -ENOMEM;
+	}
+	delegation.paths = (const char *const *)&pattern;
+	r = trust_targets_build(&spec, &single, reterr);
+	if (r < 0)
+		return r;
+	one = json_object_get(single, "delegations");
+	if (json_object_update(json_object_get(all, "keys"), json_object_get(one, "keys")) < 0 ||
+		json_array_extend(json_object_get(all, "roles"), json_object_get(one, "roles")) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* The first version of a base's role; nobody lists it yet. */
+static int write_first_role(struct repository *r, const struct commit_new_base *base,
+	int64_t now_utc_s, struct error *reterr)
+{
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(TRUST_TARGETS_MAX_BYTES);
+	struct repository_role *role = &r->roles[r->n_roles];
+	AUTO_JSON json_t *signed_part = NULL;
+	const struct trust_targets_spec spec = {.version = 1,
+		.issued_utc_s = now_utc_s,
+		.expires_utc_s = now_utc_s + REPOSITORY_ROLE_EXPIRES_S,
+		.targets = base->index,
+		.n_targets = 1};
+	int result;
+
+	if (r->n_roles > REPOSITORY_ROLES_MAX)
+		return error_set(reterr, -BSI_E_LIMIT, "%s has %d bases already", r->path,
+			REPOSITORY_ROLES_MAX);
+	result = trust_targets_build(&spec, &signed_part, reterr);
+	if (result == 0)
+		result = trust_sign(signed_part, base->keys->signers, base->keys->n_signers, &bytes,
+			reterr);
+	if (result == 0)
+		result = write_file(r, base->id, 1, &bytes, reterr);
+	if (result < 0)
+		return result;
+	role->name = strdup(base->id);
+	if (!role->name)
+		return -ENOMEM;
+	r->n_roles++;
+	return take_role(role, &bytes, reterr);
+}
+
+int commit_new_base(struct repository *r, const struct commit_new_base *base,
+	const struct keyring *targets_keys, int64_t now_utc_s, struct error *reterr)
+{
+	AUTO_JSON json_t *signed_part = NULL;
+	int result;
+
+	result = renew(r->roles[0].metadata, now_utc_s, now_utc_s + REPOSITORY_ROLE_EXPIRES_S,
+		&signed_part);
+	if (result == 0)
+		result = add_delegation(signed_part, base, now_utc_s, reterr);
+	if (result == 0)
+		result = write_first_role(r, base, now_utc_s, reterr);
+	return result < 0 ? result : write_targets(r, signed_part, targets_keys, reterr);
 }
 
 int commit_root(struct repository *r, const struct keyring *keys, int64_t now_utc_s,

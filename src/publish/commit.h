@@ -23,6 +23,19 @@ int commit_base(struct repository *r, struct repository_role *base, const struct
 int commit_targets(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
 	struct error *reterr) MUST_CHECK;
 
+/*
+ * A new base: its first role with its index alone, and the next version of the targets role, which
+ * delegates to it. The base is in the repository in memory afterwards.
+ */
+struct commit_new_base {
+	const char *id;
+	const struct keyring *keys;
+	uint64_t threshold;
+	const struct trust_target_spec *index;
+};
+int commit_new_base(struct repository *r, const struct commit_new_base *base,
+	const struct keyring *targets_keys, int64_t now_utc_s, struct error *reterr) MUST_CHECK;
+
 /* The next root, unchanged but for its times. Readers see it at once, which is fine by itself. */
 int commit_root(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
 	struct error *reterr) MUST_CHECK;

@@ -235,21 +235,24 @@ static int name_base(const struct foundation_base *base, char **ret)
 	return 0;
 }
 
-static int write_index(struct laying *l, size_t i, struct trust_target_spec *ret, char **ret_path)
+int foundation_write_index(int repository_fd, const struct foundation_base *base,
+	int64_t now_utc_s, struct trust_target_spec *ret, char **ret_path, struct error *reterr)
 {
 	AUTO_DONE(buffer) struct buffer bytes = buffer_of(INDEX_MAX_BYTES);
-	const struct foundation_base *base = &l->f->bases[i];
 	AUTO_FREE char *file = NULL, *name = NULL, *id = strdup(base->id), *folder = NULL;
 	int r;
 
-	if (!id || asprintf(&folder, REPOSITORY_TARGETS "/%s", base->id) < 0)
+	if (!id)
 		return -ENOMEM;
+	if (asprintf(&folder, REPOSITORY_TARGETS "/%s", base->id) < 0) {
+		folder = NULL; /* which asprintf() leaves undefined */
+		return -ENOMEM;
+	}
 	r = name_base(base, &name);
 	if (r == 0) {
-		const struct index index = {
-			.base = id, .name = name, .issued_utc_s = l->f->now_utc_s};
+		const struct index index = {.base = id, .name = name, .issued_utc_s = now_utc_s};
 
-		r = index_encode(&index, &bytes, l->reterr);
+		r = index_encode(&index, &bytes, reterr);
 	}
 	if (r == 0)
 		r = base_id_target(base->id, "index.json", ret_path);
@@ -260,9 +263,9 @@ static int write_index(struct laying *l, size_t i, struct trust_target_spec *ret
 	if (r == 0)
 		r = repository_target_file(*ret_path, &ret->digest, &file);
 	if (r == 0)
-		r = file_make_dirs(l->repository.fd, folder, 0755);
+		r = file_make_dirs(repository_fd, folder, 0755);
 	if (r == 0)
-		r = file_replace(l->repository.fd, file, bytes.data, bytes.len, 0644);
+		r = file_replace(repository_fd, file, bytes.data, bytes.len, 0644);
 	return r;
 }
 
@@ -280,7 +283,8 @@ static int write_base(struct laying *l, size_t i)
 	};
 	int r;
 
-	r = write_index(l, i, &target, &path);
+	r = foundation_write_index(l->repository.fd, &l->f->bases[i], l->f->now_utc_s, &target,
+		&path, l->reterr);
 	if (r == 0)
 		r = trust_targets_build(&spec, &signed_part, l->reterr);
 	return r < 0 ? r

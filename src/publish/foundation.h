@@ -9,6 +9,7 @@
 
 #include "base/compiler.h"
 #include "base/error.h"
+#include "trust/sign.h"
 
 struct foundation_base {
 	const char *id;
@@ -29,3 +30,11 @@ struct foundation {
 
 /* -EEXIST with words where one of the three folders is there already. */
 int foundation_lay(const struct foundation *f, struct error *reterr) MUST_CHECK;
+
+/*
+ * An empty index for a base, under its content's name; *ret says how a role lists it, with its path
+ * in *ret_path, which the caller frees.
+ */
+int foundation_write_index(int repository_fd, const struct foundation_base *base,
+	int64_t now_utc_s, struct trust_target_spec *ret, char **ret_path, struct error *reterr)
+	MUST_CHECK;

@@ -243,6 +243,21 @@ run "$publish" add repo --base "$base" --from v1 --to v2 --passphrase-file word 
 is "$run_status" 2 "a clock that is behind the last issue is noticed"
 pass "the repository verifies after all that" "$publish" verify repo
 
+# ---- one more base ---------------------------------------------------------------------------
+run "$publish" extend repo --base "$base" --passphrase-file word
+isnt "$run_status" 0 "a base that is there already is refused"
+run "$publish" extend repo --base "late:1:amd64=Late 1" --threshold 2 --passphrase-file <(echo wrong)
+is "$run_status" 6 "a new base needs the keys of targets"
+run "$publish" extend repo --base "late:1:amd64=Late 1" --threshold 2 --passphrase-file word
+is "$run_status" 0 "a base is added later"
+is "$(grep -L 'BEGIN ENCRYPTED PRIVATE KEY' repo-keys/late:1:amd64/*.pem)" "" "its keys are encrypted, too"
+run "$publish" list repo --json
+is "$(json '[(b["base"], b["name"]) for b in d["bases"]][-1]')" "('late:1:amd64', 'Late 1')" "and is listed"
+pass "an improvement for it" "$publish" add repo --base late:1:amd64 --from v1 --to v2 --passphrase-file word
+pass "with which the repository verifies" "$publish" verify repo
+pass "and renews" "$publish" refresh repo --all --passphrase-file word
+pass "and verifies" "$publish" verify repo
+
 # ---- damage ----------------------------------------------------------------------------------
 payload=$(find repo/targets -name '*.full.zst' | LC_ALL=C sort | head -n 1)
 cp "$payload" kept
@@ -381,7 +396,7 @@ unlike "$run_out" "etc/passwd" "symlinks of a root tree do not leave it"
 # ---- words -----------------------------------------------------------------------------------
 run "$publish" --help
 is "$run_status" 0 "--help"
-for verb in init plan add withdraw minimum list refresh verify; do
+for verb in init extend plan add withdraw minimum list refresh verify; do
 	like "$run_out" "$verb" "--help names $verb"
 done
 run "$publish" list nowhere --json
