@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "cmd/bsi-delta.h"
+#include "delta/equivalent.h"
 
 static const char *const cost_names[BODY_COST_MAX] = {"operations", "places", "replaced", "fields",
 	"sent"};
@@ -180,6 +181,51 @@ static int info_show(struct verb_call *call, struct info *i, struct delta_tables
 	return 0;
 }
 
+static void info_print_difference(struct verb_call *call, bool equal, const struct difference *d)
+{
+	json_t *document;
+
+	if (call_has(call, "json")) {
+		document = equal ? json_pack("{s:b}", "equivalent", 1) :
+				   json_pack("{s:b, s:s, s:s, s:I, s:s}", "equivalent", 0, "what",
+					     d->what, "section", d->section, "offset",
+					     (json_int_t)d->offset, "function", d->function);
+		call_print_json(document);
+		json_decref(document);
+		return;
+	}
+	if (equal) {
+		printf("equivalent\n");
+		return;
+	}
+	printf("different: %s, %s+0x%" PRIx64 "%s%s\n", d->what, *d->section ? d->section : "file",
+		d->offset, *d->function ? ", in or after " : "", d->function);
+}
+
+static int info_equivalent(struct verb_call *call, struct error *reterr)
+{
+	const uint8_t *data[2] = {NULL, NULL};
+	size_t len[2] = {0, 0};
+	struct difference d;
+	bool equal = false;
+	int r = 0;
+
+	if (call_n_arguments(call) != 2)
+		return error_set(reterr, -BSI_E_USAGE, "--equivalent takes OLD and NEW");
+	for (unsigned i = 0; i < 2 && r >= 0; i++) {
+		r = map_file(AT_FDCWD, call_argument(call, i), &data[i], &len[i]);
+		if (r < 0)
+			(void)error_set(reterr, r, "\"%s\" cannot be read", call_argument(call, i));
+	}
+	if (r >= 0)
+		r = equivalent_check(data[0], len[0], data[1], len[1], &equal, &d);
+	if (r >= 0)
+		info_print_difference(call, equal, &d);
+	unmap_file(data[0], len[0]);
+	unmap_file(data[1], len[1]);
+	return r;
+}
+
 int delta_verb_info(struct verb_call *call, struct error *reterr)
 {
 	struct info i = {.old_fd = -EBADF};
@@ -187,6 +233,10 @@ int delta_verb_info(struct verb_call *call, struct error *reterr)
 	struct delta_tables t = {0};
 	int r;
 
+	if (call_has(call, "equivalent"))
+		return info_equivalent(call, reterr);
+	if (call_n_arguments(call) != 1)
+		return error_set(reterr, -BSI_E_USAGE, "info takes one delta");
 	i.delta_fd = open(call_argument(call, 0), O_RDONLY | O_CLOEXEC);
 	if (i.delta_fd < 0)
 		return error_set(reterr, -errno, "\"%s\" cannot be read", call_argument(call, 0));

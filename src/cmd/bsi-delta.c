@@ -15,6 +15,7 @@ static const struct verb_option apply_options[] = {
 
 static const struct verb_option info_options[] = {
 	{"old", VERB_VALUE, "OLD", "decode against OLD, and show where the bytes go"},
+	{"equivalent", VERB_FLAG, NULL, "say whether NEW is OLD rebuilt, or what differs first"},
 	{0},
 };
 
@@ -23,7 +24,7 @@ static const struct verb verbs[] = {
 		encode_options, delta_verb_encode},
 	{"apply", "OLD DELTA NEW", 3, 3, "make NEW out of OLD and a delta", apply_options,
 		delta_verb_apply},
-	{"info", "DELTA", 1, 1, "show what a delta needs and makes", info_options,
+	{"info", "DELTA | --equivalent OLD NEW", 1, 2, "show what a delta needs and makes", info_options,
 		delta_verb_info},
 	{"bench", "OLD NEW", 2, 2, "encode, decode, compare; sizes and times", encode_options,
 		delta_verb_bench},

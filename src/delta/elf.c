@@ -31,6 +31,7 @@
 #define SHF_WRITE 1
 #define SHF_ALLOC 2
 #define SHF_EXECINSTR 4
+#define SHF_TLS 0x400
 
 static bool elf_parse_header(struct elf *e, const uint8_t *data, size_t len, uint64_t file_bytes)
 {
@@ -183,6 +184,8 @@ bool elf_parse(struct elf *e, const uint8_t *data, size_t len)
 		s->kind = elf_kind_of(elf_u32(p + 4), flags, name);
 		s->is_plt = s->kind == ELF_SECTION_CODE && strcmp(name, ".plt") == 0;
 		s->is_plt_rela = s->kind == ELF_SECTION_RELA && strcmp(name, ".rela.plt") == 0;
+		s->name = name;
+		s->is_thread_zeros = s->kind == ELF_SECTION_NOBITS && flags & SHF_TLS;
 		s->allocated = flags & SHF_ALLOC;
 		s->writable = flags & SHF_WRITE;
 		s->addr = elf_u64(p + 16);

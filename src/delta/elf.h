@@ -51,6 +51,8 @@ struct elf_section {
 	uint64_t offset, addr, bytes, entry_bytes;
 	uint32_t link;
 	bool allocated, writable;
+	bool is_thread_zeros; /* .tbss: its addresses belong to others too */
+	const char *name; /* into the file, or "" */
 	bool is_plt; /* .plt: its push instructions hold indices into the relocations of .rela.plt */
 	bool is_plt_rela;
 };

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "delta/a64.h"
+#include "delta/reference.h"
 
 #define CONTENT_BYTES 24U
 #define SYMBOL_BYTES 24U
@@ -16,51 +17,6 @@ static uint64_t label_mix(uint64_t h, uint64_t v)
 {
 	h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
 	return h ^ h >> 29;
-}
-
-static size_t label_table_start(const struct field_map *m, size_t at)
-{
-	for (unsigned i = 0; i < FIELD_TABLE_ENTRIES_MAX && at >= 4 &&
-			     field_at(m, at) == FIELD_TABLE; i++)
-		at -= 4;
-	return at;
-}
-
-bool label_target(const struct field_map *m, size_t at, enum field_kind kind, uint64_t *ret)
-{
-	uint64_t addr, value = (uint64_t)(int64_t)(int32_t)elf_u32(m->data + at);
-
-	if (field_is_a64(m, kind))
-		return field_a64_target(m, at, ret);
-	if (!elf_addr_of(&m->elf, at, &addr))
-		addr = at;
-	switch (kind) {
-	case FIELD_BRANCH:
-	case FIELD_MEMORY0:
-	case FIELD_MEMORY1:
-	case FIELD_MEMORY2:
-	case FIELD_MEMORY4:
-		*ret = addr + 4 + field_tail(kind) + value;
-		return true;
-	case FIELD_PCREL32:
-		*ret = addr + value;
-		return true;
-	case FIELD_TABLE:
-	case FIELD_TABLE_START:
-		at = label_table_start(m, at);
-		if (!elf_addr_of(&m->elf, at, &addr))
-			addr = at;
-		*ret = addr + value;
-		return true;
-	case FIELD_ADDR64:
-		*ret = elf_u64(m->data + at);
-		return true;
-	case FIELD_ADDR32:
-		*ret = elf_u32(m->data + at);
-		return true;
-	default:
-		return false;
-	}
 }
 
 /* Hash of a string that a table of symbols names. */
@@ -122,7 +78,7 @@ static void label_all(const struct field_map *m, uint8_t *into,
 			at++;
 			continue;
 		}
-		if (label_target(m, at, kind, &target)) {
+		if (reference_target(m, at, kind, &target)) {
 			uint64_t h = label(ctx, target);
 
 			/* the instruction without its target counts too */
@@ -358,8 +314,8 @@ static int label_collect_pairs(struct label_alignment *a)
 			uint64_t old_target, new_target, offset, *pair;
 
 			if (field_at(a->new, new_at) == kind && end - at >= field_width(kind) &&
-			    label_target(a->old, at, kind, &old_target) &&
-			    label_target(a->new, new_at, kind, &new_target) && new_target &&
+			    reference_target(a->old, at, kind, &old_target) &&
+			    reference_target(a->new, new_at, kind, &new_target) && new_target &&
 			    !(elf_offset_of(&a->new->elf, new_target, &offset) &&
 			      label_old_offset(a, offset, &offset)) && used < slots / 2) {
 				pair = label_pair(&a->pairs, new_target);

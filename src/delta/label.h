@@ -18,6 +18,3 @@ int label_by_content(const struct field_map *m, uint8_t *into) MUST_CHECK;
 int label_by_target(const struct field_map *old, uint8_t *into) MUST_CHECK;
 int label_by_alignment(const struct field_map *old, const struct field_map *new,
 		       const struct op *ops, size_t n_ops, uint8_t *into) MUST_CHECK;
-
-/* Where a field of a file refers to, as an address; false for lengths, names and the like. */
-bool label_target(const struct field_map *m, size_t at, enum field_kind kind, uint64_t *ret);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "delta/reference.h"
+
+static size_t reference_table_start(const struct field_map *m, size_t at)
+{
+	for (unsigned i = 0; i < FIELD_TABLE_ENTRIES_MAX && at >= 4 &&
+			     field_at(m, at) == FIELD_TABLE; i++)
+		at -= 4;
+	return at;
+}
+
+bool reference_target(const struct field_map *m, size_t at, enum field_kind kind, uint64_t *ret)
+{
+	uint64_t addr, value = (uint64_t)(int64_t)(int32_t)elf_u32(m->data + at);
+
+	if (field_is_a64(m, kind))
+		return field_a64_target(m, at, ret);
+	if (!elf_addr_of(&m->elf, at, &addr))
+		addr = at;
+	switch (kind) {
+	case FIELD_BRANCH:
+	case FIELD_MEMORY0:
+	case FIELD_MEMORY1:
+	case FIELD_MEMORY2:
+	case FIELD_MEMORY4:
+		*ret = addr + 4 + field_tail(kind) + value;
+		return true;
+	case FIELD_PCREL32:
+		*ret = addr + value;
+		return true;
+	case FIELD_TABLE:
+	case FIELD_TABLE_START:
+		at = reference_table_start(m, at);
+		if (!elf_addr_of(&m->elf, at, &addr))
+			addr = at;
+		*ret = addr + value;
+		return true;
+	case FIELD_ADDR64:
+		*ret = elf_u64(m->data + at);
+		return true;
+	case FIELD_ADDR32:
+		*ret = elf_u32(m->data + at);
+		return true;
+	default:
+		return false;
+	}
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fixture.h"
+
+#include "base/compiler.h"
+#include "delta/elf.h"
+#include "delta/equivalent.h"
+
+static bool check(const struct buffer *a, const struct buffer *b, struct difference *d)
+{
+	bool equal = true;
+
+	assert_int_equal(equivalent_check(a->data, a->len, b->data, b->len, &equal, d), 0);
+	return equal;
+}
+
+static const struct elf_section *section_named(const struct elf *e, const char *name)
+{
+	for (unsigned i = 0; i < e->n_sections; i++)
+		if (strcmp(e->sections[i].name, name) == 0)
+			return &e->sections[i];
+	fail_msg("no section %s", name);
+	return NULL;
+}
+
+static void test_equivalent_sets_the_build_id_aside(void **state)
+{
+	AUTO_DONE(buffer) struct buffer old = fixture_golden("old.elf");
+	AUTO_DONE(buffer) struct buffer new = fixture_golden("old.elf");
+	struct difference d;
+	struct elf e;
+
+	(void)state;
+	assert_true(check(&old, &new, &d));
+	assert_true(elf_parse(&e, new.data, new.len));
+	new.data[section_named(&e, ".note.gnu.build-id")->offset + 20] ^= 0xff;
+	/* names of sections are not loaded */
+	new.data[section_named(&e, ".shstrtab")->offset] ^= 0;
+	assert_true(check(&old, &new, &d));
+}
+
+/* One of each kind of thing that makes a program another program. */
+static void test_equivalent_finds_every_mutation(void **state)
+{
+	static const struct {
+		const char *what, *section;
+		uint64_t offset;
+	} cases[] = {
+		{"an instruction", ".text", 0x10}, {"a constant", ".data", 0},
+		{"a string", ".rodata", 5},        {"an export", ".dynsym", 24 + 4},
+		{"an init_array entry", ".init_array", 0}, {"a relocation", ".rela.dyn", 0},
+		{"a relocation's addend", ".rela.dyn", 16}, {"a PLT slot's symbol", ".rela.plt", 12},
+		{"a flag of .dynamic", ".dynamic", 8},      {"a frame", ".eh_frame", 17},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		AUTO_DONE(buffer) struct buffer old = fixture_golden("old.elf");
+		AUTO_DONE(buffer) struct buffer new = fixture_golden("old.elf");
+		const struct elf_section *s;
+		struct difference d;
+		struct elf e;
+
+		assert_true(elf_parse(&e, new.data, new.len));
+		s = section_named(&e, cases[i].section);
+		new.data[s->offset + cases[i].offset] ^= 0x08;
+		if (check(&old, &new, &d))
+			fail_msg("%s was not found", cases[i].what);
+		assert_non_null(d.what);
+	}
+}
+
+/* Every byte that is loaded counts: each one flipped is found, but for the build-id. */
+static void test_equivalent_sees_every_loaded_byte(void **state)
+{
+	AUTO_DONE(buffer) struct buffer old = fixture_golden("old.elf");
+	AUTO_DONE(buffer) struct buffer new = fixture_golden("old.elf");
+	const struct elf_section *id;
+	struct difference d;
+	struct elf e;
+
+	(void)state;
+	assert_true(elf_parse(&e, old.data, old.len));
+	id = section_named(&e, ".note.gnu.build-id");
+	for (unsigned i = 0; i < e.n_segments; i++)
+		for (uint64_t at = e.segments[i].offset;
+		     at < e.segments[i].offset + e.segments[i].file_bytes; at++) {
+			bool aside = at >= id->offset && at - id->offset < id->bytes;
+			/* where the tables of sections and segments lie is no loaded meaning */
+			bool header = at >= 24 && at < 64;
+
+			if (header)
+				continue;
+			new.data[at] ^= 0x40;
+			if (check(&old, &new, &d) != aside)
+				fail_msg("byte 0x%lx", (unsigned long)at);
+			new.data[at] ^= 0x40;
+		}
+}
+
+static void test_equivalent_takes_anything(void **state)
+{
+	AUTO_DONE(buffer) struct buffer old = fixture_golden("old.elf");
+	struct random r = {41};
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++) {
+		AUTO_DONE(buffer) struct buffer new = random_edits(&r, &old, 1);
+		struct difference d;
+		uint8_t *exact = malloc(new.len + 1);
+		bool equal;
+
+		assert_non_null(exact);
+		memcpy(exact, new.data, new.len);
+		assert_int_equal(equivalent_check(old.data, old.len, exact, new.len, &equal, &d), 0);
+		assert_int_equal(equivalent_check(exact, new.len, old.data, old.len, &equal, &d), 0);
+		free(exact);
+	}
+}
+
+static void test_equivalent_compares_other_files_by_bytes(void **state)
+{
+	AUTO_DONE(buffer) struct buffer a = buffer_of(100);
+	AUTO_DONE(buffer) struct buffer b = buffer_of(100);
+	struct difference d;
+
+	(void)state;
+	buffer_put_text(&a, "some text");
+	buffer_put_text(&b, "some test");
+	assert_true(check(&a, &a, &d));
+	assert_false(check(&a, &b, &d));
+	assert_int_equal(d.offset, 7);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_equivalent_sets_the_build_id_aside),
+		cmocka_unit_test(test_equivalent_finds_every_mutation),
+		cmocka_unit_test(test_equivalent_sees_every_loaded_byte),
+		cmocka_unit_test(test_equivalent_takes_anything),
+		cmocka_unit_test(test_equivalent_compares_other_files_by_bytes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
