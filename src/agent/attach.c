@@ -5,44 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "agent/images.h"
 #include "graft/dpkg_lock.h"
 #include "graft/package_work.h"
-#include "store/image.h"
-
-/*
- * Measure the image through the descriptor that is mounted. What was brought in this run was
- * measured a moment ago through a descriptor of the same file, which is still open.
- */
-static int measure_image(struct agent *a, struct fit_component *c)
-{
-	const struct image_ref *ref = &c->component->image;
-	AUTO_CLOSE int fd = -EBADF;
-	struct digest found;
-	uint64_t size;
-	int r;
-
-	if (c->image_fd >= 0)
-		return 0;
-	r = store_image_open(a->store, &ref->digest, &fd);
-	if (r == -ENOENT) {
-		(void)snprintf(c->problem, sizeof c->problem,
-			"its image is not here; 'bsi run' brings it");
-		return 0;
-	}
-	if (r == 0)
-		r = file_digest(fd, &found, &size);
-	if (r == 0 && (size != ref->size || !digest_equal(&found, &ref->digest)))
-		r = -BSI_E_DIGEST;
-	if (r < 0) {
-		(void)snprintf(c->problem, sizeof c->problem,
-			"its image in the store is damaged (%s); 'bsi run' brings it again",
-			error_text(r));
-		return store_image_remove(a->store, &ref->digest, NULL);
-	}
-	c->image_fd = take_fd(&fd);
-	return 0;
-}
 
 /* The files of a layer that are mounted: those that the matched base set has. */
 static size_t fill_files(const struct fit_component *c, struct graft_file *files)
@@ -96,9 +61,9 @@ static void wish_add(struct wish *w, const char *component, const struct digest 
 	w->n_files += n_files;
 }
 
-/* What is held and attached stays: it is wanted just as it lies there. */
-static void wish_as_it_is(struct wish *w, const struct graft_state *state,
-	const struct gate_hold *hold)
+/* What lies there and stays is wanted just as it is. */
+static void wish_as_it_is(struct wish *w, const struct graft_state *state, const char *component,
+	const struct digest *image)
 {
 	struct graft_file *files = w->files + w->n_files;
 	size_t n = 0;
@@ -106,11 +71,12 @@ static void wish_as_it_is(struct wish *w, const struct graft_state *state,
 	for (size_t i = 0; i < state->n_mounts; i++) {
 		const struct graft_mount *m = &state->mounts[i];
 
-		if (m->visible && strcmp(m->component, hold->component) == 0 &&
-			digest_equal(&m->digest, &hold->image))
+		if (m->visible && strcmp(m->component, component) == 0 &&
+			digest_equal(&m->digest, image))
 			files[n++] = (struct graft_file){.path = m->path, .base_fd = -EBADF};
 	}
-	wish_add(w, hold->component, &hold->image, -EBADF, n);
+	if (n > 0)
+		wish_add(w, component, image, -EBADF, n);
 }
 
 static void wish_component(struct wish *w, const struct fit_component *c)
@@ -146,18 +112,15 @@ static int measure_images(struct agent *a, struct fit *fit, struct error *reterr
 		leave_off(fit);
 		return 0;
 	}
-	for (size_t i = 0; fit && r == 0 && i < fit->n_components; i++) {
-		if (fit->components[i].match.verdict != MATCH_SET)
-			continue;
-		r = measure_image(a, &fit->components[i]);
-		if (r < 0)
-			(void)error_set(reterr, r, "%s: %s", fit->components[i].component->name,
-				error_text(r));
-	}
+	for (size_t i = 0; fit && r == 0 && i < fit->n_components; i++)
+		r = images_measure(a, &fit->components[i], reterr);
 	return r;
 }
 
-/* Held components first: they are what is attached, so they were there before the others. */
+/*
+ * Held components first: they are what is attached, so they were there before the others. An image
+ * that is attached and whose file went missing or bad stays attached: what is mounted was measured.
+ */
 static int make_wish(struct wish *w, const struct fit *fit, const struct graft_state *state,
 	const struct gate *gate)
 {
@@ -165,13 +128,16 @@ static int make_wish(struct wish *w, const struct fit *fit, const struct graft_s
 
 	for (size_t i = 0; r == 0 && i < gate->n_holds; i++)
 		if (gate->holds[i].is_attached)
-			wish_as_it_is(w, state, &gate->holds[i]);
+			wish_as_it_is(w, state, gate->holds[i].component, &gate->holds[i].image);
 	for (size_t i = 0; fit && r == 0 && i < fit->n_components; i++) {
 		const struct fit_component *c = &fit->components[i];
 
-		if (c->match.verdict == MATCH_SET && c->image_fd >= 0 &&
-			!gate_find(gate, c->component->name))
+		if (c->match.verdict != MATCH_SET || gate_find(gate, c->component->name))
+			continue;
+		if (c->image_fd >= 0 && c->problem[0] == '\0')
 			wish_component(w, c);
+		else
+			wish_as_it_is(w, state, c->component->name, &c->component->image.digest);
 	}
 	return r;
 }

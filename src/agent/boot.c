@@ -8,6 +8,7 @@
 #include "agent/change.h"
 #include "agent/exposed.h"
 #include "agent/status.h"
+#include "agent/take.h"
 #include "store/denied.h"
 
 static int read_facts(struct agent *a, struct boot_facts *ret, struct error *reterr)
@@ -78,7 +79,7 @@ static int attach_planned(struct agent *a, const struct boot_facts *facts,
 {
 	int r = count_attempt(a, facts, plan, reterr);
 
-	return r < 0 ? r : change_take_current(a, NULL, graft, reterr);
+	return r < 0 ? r : take_current(a, NULL, graft, reterr);
 }
 
 /* Returns what was done as a word for the status, NULL after an error. */

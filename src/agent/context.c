@@ -161,31 +161,74 @@ bool context_is_automatic(struct agent *a)
 	return json_is_true(json_object_get(config, "auto"));
 }
 
+int context_installed_or_none(struct agent *a, struct installed *ret)
+{
+	struct error damaged = {0};
+	int r;
+
+	r = context_installed(a, ret, &damaged);
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	/* what cannot be read cannot be kept; whoever asks goes on from nothing */
+	context_note(a, "%s", damaged.text[0] ? damaged.text : error_text(r));
+	*ret = (struct installed){0};
+	return 0;
+}
+
 int context_decide(struct agent *a, const struct index *index, const struct asking *asking,
 	struct decision *ret, struct error *reterr)
 {
 	__attribute__((cleanup(installed_done))) struct installed installed = {0};
 	AUTO(denied) struct denied *denied = NULL;
-	AUTO_FREE const char **letters = NULL;
+	AUTO_FREE uint64_t *builds = NULL;
 	struct decision_facts facts = {
 		.index = index, .is_asked = asking->is_asked, .asked = asking->letter};
 	int r;
 
-	r = context_installed(a, &installed, reterr);
+	r = context_installed_or_none(a, &installed);
 	if (r == 0)
 		r = store_denied_load(a->store, &denied, reterr);
 	if (r < 0)
 		return r;
-	letters = calloc(denied->n_entries + 1, sizeof *letters);
-	if (!letters)
+	builds = calloc(denied->n_entries + 1, sizeof *builds);
+	if (!builds)
 		return -ENOMEM;
 	for (size_t i = 0; i < denied->n_entries; i++)
 		if (strcmp(denied->entries[i].base, index->base) == 0)
-			letters[facts.n_denied++] = denied->entries[i].letter;
-	facts.denied = letters;
-	facts.installed = installed.manifest ? installed.manifest->letter : NULL;
+			builds[facts.n_denied++] = denied->entries[i].build;
+	facts.denied = builds;
+	if (installed.manifest && strcmp(installed.manifest->base, index->base) == 0)
+		facts.installed = installed.manifest->build;
 	facts.is_automatic = context_is_automatic(a);
 	*ret = policy_decide(&facts);
+	return 0;
+}
+
+int context_withdrawn(struct agent *a, const struct manifest *m, const struct index *index,
+	struct withdrawn *ret, struct error *reterr)
+{
+	AUTO(remote) struct remote *remote = NULL;
+	const struct index_entry *entry;
+	int r = 0;
+
+	*ret = (struct withdrawn){.action = WITHDRAW_NONE};
+	if (!index) {
+		r = context_remote(a, &remote, reterr);
+		if (r == 0)
+			r = remote_offline(remote, reterr);
+		/* nothing was seen, so nothing was withdrawn; the state says more if it is damaged */
+		if (r == -ENOENT || r == -BSI_E_ENROL)
+			return 0;
+		if (r < 0)
+			return r;
+		index = remote_index(remote);
+	}
+	entry = strcmp(index->base, m->base) == 0 ? index_find_build(index, m->build) : NULL;
+	if (entry && entry->withdrawn != WITHDRAW_NONE) {
+		ret->action = entry->withdrawn;
+		(void)snprintf(ret->reason, sizeof ret->reason,
+			"(%s) was withdrawn by the publisher: %s", entry->letter, entry->reason);
+	}
 	return 0;
 }
 

@@ -48,6 +48,20 @@ struct installed {
 int context_installed(struct agent *a, struct installed *ret, struct error *reterr) MUST_CHECK;
 void installed_done(struct installed *i);
 
+/*
+ * The same, and nothing where the generation cannot be read: a note says why. For verbs that lead
+ * out of a damaged state.
+ */
+int context_installed_or_none(struct agent *a, struct installed *ret) MUST_CHECK;
+
+/* Whether the publisher took an improvement back, by an index, or (NULL) by the one last seen. */
+struct withdrawn {
+	enum withdraw_action action;
+	char reason[ERROR_TEXT_MAX];
+};
+int context_withdrawn(struct agent *a, const struct manifest *m, const struct index *index,
+	struct withdrawn *ret, struct error *reterr) MUST_CHECK;
+
 /* What would be done now, with an index in hand. */
 int context_decide(struct agent *a, const struct index *index, const struct asking *asking,
 	struct decision *ret, struct error *reterr) MUST_CHECK;

@@ -172,6 +172,29 @@ static int check_replace(struct agent *a, enum agent_enrol_flags flags, struct e
 		"this device is enrolled already; --replace enrols it anew");
 }
 
+/*
+ * Another address of the same publisher may be enrolled at any time. Another publisher has letters
+ * and builds of its own: what the one before attached would be taken for theirs.
+ */
+static int check_publisher(struct agent *a, struct trial *t, struct error *reterr)
+{
+	__attribute__((cleanup(installed_done))) struct installed installed = {0};
+	AUTO_DONE(buffer) struct buffer before = buffer_of(TRUST_ROOT_MAX_BYTES);
+	const struct trial_file *root = trial_find(t, "root.json");
+	int r;
+
+	r = store_trust_load(a->store, "root.json", TRUST_ROOT_MAX_BYTES, &before);
+	if (r == 0 && root && before.len == root->bytes.len &&
+		memcmp(before.data, root->bytes.data, before.len) == 0)
+		return 0;
+	r = context_installed(a, &installed, reterr);
+	if (r < 0 || !installed.manifest)
+		return r;
+	return error_set(reterr, -BSI_E_ENROL,
+		"(%s) of the publisher before is attached; 'bsi remove' takes it off first",
+		installed.manifest->letter);
+}
+
 int agent_enrol(struct agent *a, const char *url, const void *root, size_t root_len,
 	enum agent_enrol_flags flags, json_t **ret, struct error *reterr)
 {
@@ -199,6 +222,8 @@ int agent_enrol(struct agent *a, const char *url, const void *root, size_t root_
 		r = store_lock(a->store, reterr);
 	if (r == 0)
 		r = check_replace(a, flags, reterr);
+	if (r == 0)
+		r = check_publisher(a, &trial, reterr);
 	if (r == 0)
 		r = save(a, &trial, url, reterr);
 	if (r < 0)

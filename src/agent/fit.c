@@ -50,7 +50,8 @@ static int open_base_file(int root_fd, const char *path, int *ret)
 	AUTO_CLOSE int fd = -EBADF;
 	struct stat st;
 
-	fd = file_open_in_root(root_fd, path, O_RDONLY | O_NONBLOCK);
+	/* no symlink on the way: the graft would not follow it either */
+	fd = file_open_beneath(root_fd, path, O_RDONLY | O_NONBLOCK, 0);
 	if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP || fd == -ENXIO) {
 		*ret = -EBADF;
 		return 0;
@@ -71,6 +72,7 @@ int fit_open(int root_fd, const struct manifest *manifest, struct fit **ret, str
 	if (!fit)
 		return -ENOMEM;
 	raise_descriptor_limit();
+	fit->packages = packages_stamp(root_fd);
 	fit->components = calloc(manifest->n_components + 1, sizeof *fit->components);
 	if (!fit->components)
 		return -ENOMEM;

@@ -28,6 +28,7 @@ struct fit_component {
 struct fit {
 	struct fit_component *components; /* as many as the manifest has, in its order */
 	size_t n_components;
+	struct packages_stamp packages; /* as the packages were before the first file was read */
 };
 
 /* The manifest must outlive *ret. */

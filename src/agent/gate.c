@@ -115,7 +115,7 @@ static int find_candidates(const struct fit *fit, const struct graft_state *stat
 		bool stays = false;
 
 		for (size_t k = 0; k < n_fit; k++)
-			stays |= is_wanted(&fit->components[k]) &&
+			stays |= fit->components[k].match.verdict == MATCH_SET &&
 				strcmp(fit->components[k].component->name, m->component) == 0;
 		if (m->visible && !stays)
 			add_candidate(ret, m->component, NULL, m, kept);

@@ -211,27 +211,43 @@ static int verify_image(struct agent *a, const struct component *c, json_t *prob
 	return 0;
 }
 
-static bool is_component_attached(const struct graft_state *state, const struct component *c)
+/* How many of the files that should be covered are not. */
+static size_t count_uncovered(const struct graft_state *state, const struct fit_component *c)
 {
-	for (size_t i = 0; i < state->n_mounts; i++)
-		if (strcmp(state->mounts[i].component, c->name) == 0)
+	size_t n = 0;
+
+	for (size_t k = 0; k < c->component->n_files; k++)
+		n += fit_has_file(c, k) &&
+			!exposed_is_attached(state, c->component, c->component->files[k].path);
+	return n;
+}
+
+static bool is_listed(const struct generation *g, const char *component)
+{
+	for (size_t i = 0; i < g->n_components; i++)
+		if (strcmp(g->components[i].name, component) == 0)
 			return true;
 	return false;
 }
 
-/* The images, and the base files below, of what is attached. */
+/* What the generation says is attached: that it is, its images, and the base files below. */
 static int verify_components(struct agent *a, const struct graft_state *state,
-	const struct manifest *m, json_t *problems, size_t *n_base, struct error *reterr)
+	const struct installed *installed, json_t *problems, size_t *n_base, struct error *reterr)
 {
 	AUTO(fit) struct fit *fit = NULL;
 	int r;
 
-	r = fit_measure(a->root_fd, m, &fit, reterr);
+	r = fit_measure(a->root_fd, installed->manifest, &fit, reterr);
 	for (size_t i = 0; r == 0 && i < fit->n_components; i++) {
 		const struct fit_component *c = &fit->components[i];
 
-		if (!is_component_attached(state, c->component))
+		if (!is_listed(installed->generation, c->component->name))
 			continue;
+		if (count_uncovered(state, c) > 0) {
+			r = add_problem(problems, c->component->name, "not attached as a whole");
+			if (r < 0)
+				return r;
+		}
 		*n_base += c->component->n_files;
 		r = verify_image(a, c->component, problems);
 		if (r == 0 && c->match.verdict != MATCH_SET)
@@ -261,7 +277,7 @@ int agent_verify(struct agent *a, json_t **ret, struct error *reterr)
 	if (r == 0)
 		r = verify_attached(&host, state, installed.manifest, problems, reterr);
 	if (r == 0 && installed.manifest)
-		r = verify_components(a, state, installed.manifest, problems, &n_base, reterr);
+		r = verify_components(a, state, &installed, problems, &n_base, reterr);
 	if (r < 0)
 		return r;
 	*ret = json_pack("{s:I, s:I, s:O}", "attached_files", (json_int_t)state->n_mounts,

@@ -35,10 +35,9 @@ static const struct payload *pick_payload(const struct agent *a, const struct fi
 	return best;
 }
 
-static bool is_needed(const struct agent *a, const struct fit_component *c)
+static bool is_needed(const struct fit_component *c)
 {
-	return c->match.verdict == MATCH_SET &&
-	       !store_has_image(a->store, &c->component->image.digest);
+	return c->match.verdict == MATCH_SET && c->image_fd < 0;
 }
 
 void obtain_need(const struct agent *a, const struct fit *fit, struct obtain_need *ret)
@@ -48,7 +47,7 @@ void obtain_need(const struct agent *a, const struct fit *fit, struct obtain_nee
 		const struct fit_component *c = &fit->components[i];
 		const struct payload *p;
 
-		if (!is_needed(a, c))
+		if (!is_needed(c))
 			continue;
 		p = pick_payload(a, c, NULL);
 		ret->n_images++;
@@ -145,9 +144,11 @@ int obtain_images(struct agent *a, struct remote *remote, struct fit *fit, struc
 		struct fit_component *c = &fit->components[i];
 		int r;
 
-		if (!is_needed(a, c))
+		if (!is_needed(c))
 			continue;
 		r = obtain_image(a, remote, c, reterr);
+		if (r == 0)
+			c->problem[0] = '\0';
 		if (r < 0) {
 			error_prefix(reterr, "%s", c->component->name);
 			return r;

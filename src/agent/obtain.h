@@ -17,7 +17,10 @@ struct obtain_need {
 	uint64_t download_bytes, image_bytes;
 };
 
-/* What is missing in the store for the components that fit. */
+/*
+ * What is missing for the components that fit: images_measure() was asked before, so an image that
+ * is damaged counts as missing.
+ */
 void obtain_need(const struct agent *a, const struct fit *fit, struct obtain_need *ret);
 
 /*

@@ -106,6 +106,17 @@ static int read_text(int root_fd, const char *path, size_t max, char **ret)
 	return 0;
 }
 
+struct packages_stamp packages_stamp(int root_fd)
+{
+	struct packages_stamp stamp = {"none"};
+	struct stat st;
+
+	if (fstatat(root_fd, STATUS_PATH, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		(void)snprintf(stamp.text, sizeof stamp.text, "%ju:%jd.%09ld",
+			(uintmax_t)st.st_ino, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+	return stamp;
+}
+
 int packages_architecture(int root_fd, char **ret)
 {
 	AUTO_FREE char *text = NULL;
@@ -220,6 +231,13 @@ static bool is_named(const struct component *component, const char *package)
 	return false;
 }
 
+/* Another architecture's copy of a package has none of the component's files. */
+static bool is_own_architecture(const struct paragraph *p, const char *arch)
+{
+	return !arch || !p->architecture || strcmp(p->architecture, "all") == 0 ||
+	       strcmp(p->architecture, arch) == 0;
+}
+
 static int add_fact(struct packages *ps, const struct paragraph *p, bool files_intact)
 {
 	struct package_fact *facts =
@@ -241,19 +259,22 @@ int packages_read(int root_fd, const struct component *component, const int *fil
 	struct packages **ret)
 {
 	AUTO(packages) struct packages *ps = calloc(1, sizeof *ps);
-	AUTO_FREE char *text = NULL;
+	AUTO_FREE char *text = NULL, *arch = NULL;
 	struct paragraph p;
 	char *at;
 	int r;
 
 	if (!ps)
 		return -ENOMEM;
-	r = read_text(root_fd, STATUS_PATH, PACKAGES_STATUS_MAX_BYTES, &text);
+	r = packages_architecture(root_fd, &arch);
+	if (r == 0)
+		r = read_text(root_fd, STATUS_PATH, PACKAGES_STATUS_MAX_BYTES, &text);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	at = text;
 	while (text && next_paragraph(&at, &p)) {
-		if (!is_installed(&p) || !is_named(component, p.package))
+		if (!is_installed(&p) || !is_named(component, p.package) ||
+			!is_own_architecture(&p, arch))
 			continue;
 		r = add_fact(ps, &p, are_files_intact(root_fd, &p, component, files));
 		if (r < 0)

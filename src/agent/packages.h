@@ -19,7 +19,8 @@ struct packages {
 };
 
 /*
- * The installed packages that the component names. Where there is no dpkg database, none.
+ * The installed packages that the component names, of the device's own architecture. Where there
+ * is no dpkg database, none.
  *
  * @files  n_files descriptors of the component's base files, -EBADF where one is missing
  */
@@ -27,6 +28,12 @@ int packages_read(int root_fd, const struct component *component, const int *fil
 	struct packages **ret) MUST_CHECK;
 void packages_free(struct packages *p);
 DEFINE_FREEP(packages)
+
+/* Changes with every change of a package: dpkg replaces its status file each time. */
+struct packages_stamp {
+	char text[96];
+};
+struct packages_stamp packages_stamp(int root_fd);
 
 /* The architecture of the installed dpkg: "amd64". -ENOENT where there is no database. */
 int packages_architecture(int root_fd, char **ret) MUST_CHECK;

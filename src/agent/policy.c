@@ -29,17 +29,39 @@ static struct decision refused(int code, struct decision d)
 	return d;
 }
 
-static bool is_denied(const struct decision_facts *facts, const char *letter)
+static bool is_denied(const struct decision_facts *facts, const struct index_entry *entry)
 {
 	for (size_t i = 0; i < facts->n_denied; i++)
-		if (strcmp(facts->denied[i], letter) == 0)
+		if (facts->denied[i] == entry->build)
 			return true;
 	return false;
 }
 
 static bool is_installed(const struct decision_facts *facts, const struct index_entry *entry)
 {
-	return facts->installed && strcmp(facts->installed, entry->letter) == 0;
+	return facts->installed != 0 && facts->installed == entry->build;
+}
+
+/* What is installed as the index knows it; NULL on the base. */
+static const struct index_entry *installed_entry(const struct decision_facts *facts)
+{
+	return facts->installed ? index_find_build(facts->index, facts->installed) : NULL;
+}
+
+/* A withdrawal that only stops new installs leaves the higher letter where it is. */
+static bool is_newer_installed(const struct index_entry *installed,
+	const struct index_entry *current)
+{
+	return installed && installed->build > current->build &&
+	       installed->withdrawn != WITHDRAW_REMOVE;
+}
+
+static struct decision newer_installed(const struct index_entry *installed,
+	const struct index_entry *current)
+{
+	return decide(DECISION_NOTHING, installed, "newer-installed",
+		"(%s) is installed; the publisher offers (%s) to new devices", installed->letter,
+		current->letter);
 }
 
 bool policy_is_below_minimum(const struct index *index, const char *letter)
@@ -74,7 +96,7 @@ static struct decision decide_asked(const struct decision_facts *facts)
 				"%s (%s) is below the publisher's minimum (%s)", index->name,
 				entry->letter, index->minimum));
 	/* naming the letter is the owner's word that it may come again */
-	if (!facts->asked && is_denied(facts, entry->letter))
+	if (!facts->asked && is_denied(facts, entry))
 		return refused(-BSI_E_DENIED,
 			decide(DECISION_REFUSE, entry, "denied",
 				"%s (%s) was taken off on this device; 'bsi install %s' takes it again",
@@ -82,6 +104,8 @@ static struct decision decide_asked(const struct decision_facts *facts)
 	if (is_installed(facts, entry))
 		return decide(DECISION_NOTHING, entry, "up-to-date", "%s (%s) is installed",
 			index->name, entry->letter);
+	if (!facts->asked && is_newer_installed(installed_entry(facts), entry))
+		return newer_installed(installed_entry(facts), entry);
 	return decide(DECISION_INSTALL, entry, "asked", "asked for");
 }
 
@@ -95,7 +119,7 @@ static struct decision decide_removal(const struct decision_facts *facts,
 	const struct index_entry *current = index_current(facts->index);
 	struct decision d;
 
-	if (current && facts->is_automatic && !is_denied(facts, current->letter))
+	if (current && facts->is_automatic && !is_denied(facts, current))
 		d = decide(DECISION_INSTALL, current, "replaces-withdrawn",
 			"(%s) was withdrawn by the publisher (%s); (%s) replaces it",
 			withdrawn->letter, withdrawn->reason, current->letter);
@@ -111,8 +135,7 @@ static struct decision decide_by_itself(const struct decision_facts *facts)
 {
 	const struct index *index = facts->index;
 	const struct index_entry *current = index_current(index);
-	const struct index_entry *installed =
-		facts->installed ? index_find(index, facts->installed) : NULL;
+	const struct index_entry *installed = installed_entry(facts);
 
 	if (!current)
 		return decide(DECISION_NOTHING, NULL, "none-published",
@@ -120,12 +143,9 @@ static struct decision decide_by_itself(const struct decision_facts *facts)
 	if (is_installed(facts, current))
 		return decide(DECISION_NOTHING, current, "up-to-date", "%s (%s) is installed",
 			index->name, current->letter);
-	/* a withdrawal that only stops new installs leaves the higher letter where it is */
-	if (installed && installed->build > current->build)
-		return decide(DECISION_NOTHING, installed, "newer-installed",
-			"(%s) is installed; the publisher offers (%s) to new devices",
-			installed->letter, current->letter);
-	if (is_denied(facts, current->letter))
+	if (is_newer_installed(installed, current))
+		return newer_installed(installed, current);
+	if (is_denied(facts, current))
 		return decide(DECISION_HOLD, current, "denied",
 			"(%s) was taken off on this device; 'bsi install %s' takes it again",
 			current->letter, current->letter);
@@ -138,8 +158,7 @@ static struct decision decide_by_itself(const struct decision_facts *facts)
 
 struct decision policy_decide(const struct decision_facts *facts)
 {
-	const struct index_entry *installed =
-		facts->installed ? index_find(facts->index, facts->installed) : NULL;
+	const struct index_entry *installed = installed_entry(facts);
 
 	if (facts->is_asked)
 		return decide_asked(facts);

@@ -2,10 +2,12 @@
 #pragma once
 /*
  * What to do about what is published: a pure function of facts. It reads no clock, file or
- * setting; the reason that it gives is what the status shows.
+ * setting; the reason that it gives is what the status shows. Builds are compared, never letters: a
+ * letter is a name for people, and another base or publisher has the same ones.
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "improvement/index.h"
@@ -20,8 +22,9 @@ enum decision_action {
 
 struct decision_facts {
 	const struct index *index;          /* verified, never NULL */
-	const char *installed;              /* letter attached or to be attached; NULL for the base */
-	const char *const *denied;          /* letters that are not taken by themselves here */
+	/* what is attached or to be attached; build 0 for the base, or for what another base's index names */
+	uint64_t installed;
+	const uint64_t *denied;             /* builds that are not taken by themselves here */
 	size_t n_denied;
 	bool is_automatic;                  /* the owner lets improvements come by themselves */
 	bool is_asked;                      /* a person asks for it now */

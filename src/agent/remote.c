@@ -15,6 +15,15 @@
 #include "store/trust_files.h"
 #include "trust/update.h"
 
+/*
+ * The state is locked while a transfer goes on, so a server must not be able to keep it for long:
+ * slower than this is no service.
+ */
+static const struct fetch_limits limits = {.connect_timeout_s = 30,
+	.low_speed_bytes = 2000,
+	.low_speed_s = 30,
+	.total_timeout_s = 3600};
+
 /* The index as last verified lies beside the roles; no role's file is called that. */
 #define STORED_INDEX "index"
 #define INDEX_NAME "index.json"
@@ -48,7 +57,7 @@ static int session_of(struct remote *r, struct error *reterr)
 
 	if (r->session)
 		return 0;
-	result = fetch_session_new(NULL, &r->session, reterr);
+	result = fetch_session_new(&limits, &r->session, reterr);
 	if (result == 0 && r->settings.ca_file)
 		result = fetch_session_use_ca(r->session, r->settings.ca_file, reterr);
 	return result;
@@ -191,11 +200,10 @@ static int take_index(struct remote *r, const struct buffer *bytes, struct error
 }
 
 /* The stored index if it is the one that is signed now, else the repository's. */
-static int load_index(struct remote *r, bool may_fetch, struct error *reterr)
+static int load_index(struct remote *r, struct error *reterr)
 {
 	AUTO_DONE(buffer) struct buffer bytes = buffer_of(INDEX_MAX_BYTES);
 	__attribute__((cleanup(trust_target_done))) struct trust_target target = {0};
-	bool is_stored;
 	int e;
 
 	e = find_target(r, INDEX_NAME, INDEX_MAX_BYTES, &target, reterr);
@@ -209,21 +217,16 @@ static int load_index(struct remote *r, bool may_fetch, struct error *reterr)
 	e = store_trust_load(r->settings.store, STORED_INDEX, INDEX_MAX_BYTES, &bytes);
 	if (e < 0 && e != -ENOENT)
 		return error_set(reterr, e, "the stored index: %s", error_text(e));
-	is_stored = e == 0 && check_target(&target, &bytes, INDEX_NAME, NULL) == 0;
-	if (!is_stored && !may_fetch)
-		return error_set(reterr, -ENOENT, "the index was not brought completely yet");
-	if (!is_stored) {
-		buffer_clear(&bytes);
-		e = get_buffer(r, r->targets_url, target.url_path, (size_t)target.length, &bytes,
-			reterr);
-		if (e < 0)
-			return e;
+	if (e == 0 && check_target(&target, &bytes, INDEX_NAME, NULL) == 0)
+		return take_index(r, &bytes, reterr);
+
+	buffer_clear(&bytes);
+	e = get_buffer(r, r->targets_url, target.url_path, (size_t)target.length, &bytes, reterr);
+	if (e == 0)
 		e = check_target(&target, &bytes, INDEX_NAME, reterr);
-		if (e < 0)
-			return e;
-	}
-	e = take_index(r, &bytes, reterr);
-	if (e < 0 || is_stored)
+	if (e == 0)
+		e = take_index(r, &bytes, reterr);
+	if (e < 0)
 		return e;
 	e = store_trust_save(r->settings.store, STORED_INDEX, bytes.data, bytes.len);
 	return e < 0 ? error_set(reterr, e, "the index: %s", error_text(e)) : 0;
@@ -235,7 +238,7 @@ int remote_refresh(struct remote *r, struct error *reterr)
 
 	e = trust_updater_refresh(r->updater, reterr);
 	if (e == 0)
-		e = load_index(r, true, reterr);
+		e = load_index(r, reterr);
 	if (e < 0) {
 		error_prefix(reterr, "%s", r->url);
 		return e;
@@ -245,10 +248,13 @@ int remote_refresh(struct remote *r, struct error *reterr)
 
 int remote_offline(struct remote *r, struct error *reterr)
 {
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(INDEX_MAX_BYTES);
 	int e;
 
-	e = trust_updater_offline(r->updater, reterr);
-	return e < 0 ? e : load_index(r, false, reterr);
+	e = store_trust_load(r->settings.store, STORED_INDEX, INDEX_MAX_BYTES, &bytes);
+	if (e < 0)
+		return error_set(reterr, e, "the stored index: %s", error_text(e));
+	return take_index(r, &bytes, reterr);
 }
 
 const struct index *remote_index(const struct remote *r)

@@ -37,7 +37,11 @@ DEFINE_FREEP(remote)
 
 /* Ask the repository for news and bring the index. Once. */
 int remote_refresh(struct remote *r, struct error *reterr) MUST_CHECK;
-/* The index as it was last seen, from the store alone. -ENOENT if none was seen yet. */
+/*
+ * The index as it was last seen, from the store alone, which saved it after it was verified: a
+ * server that withholds the index that its roles list cannot make a seen withdrawal forgotten.
+ * -ENOENT if none was seen yet. On a remote that was not asked.
+ */
 int remote_offline(struct remote *r, struct error *reterr) MUST_CHECK;
 
 /* After one of the two. Borrowed; NULL before. */

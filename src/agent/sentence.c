@@ -13,6 +13,7 @@ static const char *const state_texts[] = {
 	[STATUS_DETACHED] = "detached",
 	[STATUS_WITHDRAWN] = "withdrawn",
 	[STATUS_HELD] = "held",
+	[STATUS_DAMAGED] = "damaged",
 };
 
 const char *status_state_text(enum status_state state)
@@ -50,6 +51,10 @@ static enum status_state say_base(const struct status_facts *f,
 enum status_state status_sentence(const struct status_facts *f,
 	char ret_sentence[static STATUS_SENTENCE_MAX])
 {
+	if (f->damage) {
+		SAY("%s: what is installed cannot be read: %s", f->base_name, f->damage);
+		return STATUS_DAMAGED;
+	}
 	if (!f->letter)
 		return say_base(f, ret_sentence);
 	if (f->n_detached > 0 && f->n_attached == 0) {

@@ -1,32 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "agent/settled.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "agent/run_dir.h"
 #include "graft/state.h"
 
 #define SETTLED_NAME "settled.json"
-#define DPKG_STATUS "var/lib/dpkg/status"
-
-struct stamp {
-	char text[96];
-};
-
-/* dpkg replaces its status file with every change of a package. */
-static struct stamp packages_stamp(const struct agent *a)
-{
-	struct stamp stamp = {"none"};
-	struct stat st;
-
-	if (fstatat(a->root_fd, DPKG_STATUS, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		(void)snprintf(stamp.text, sizeof stamp.text, "%ju:%jd.%09ld",
-			(uintmax_t)st.st_ino, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-	return stamp;
-}
 
 /* What is mounted, in one text: any difference is a reason to look again. */
 static int mounts_stamp(const struct agent *a, struct digest *ret)
@@ -53,7 +33,7 @@ static int mounts_stamp(const struct agent *a, struct digest *ret)
 	return hasher_final(h, ret);
 }
 
-void settled_mark(struct agent *a, uint64_t generation)
+void settled_mark(struct agent *a, uint64_t generation, const struct packages_stamp *packages)
 {
 	AUTO_JSON json_t *document = NULL;
 	struct digest mounts;
@@ -61,7 +41,7 @@ void settled_mark(struct agent *a, uint64_t generation)
 	if (mounts_stamp(a, &mounts) < 0)
 		return;
 	document = json_pack("{s:I, s:s, s:s}", "generation", (json_int_t)generation, "packages",
-		packages_stamp(a).text, "mounts", digest_format(&mounts).text);
+		packages->text, "mounts", digest_format(&mounts).text);
 	if (document)
 		run_dir_save(a->settings.run, SETTLED_NAME, document, 0600);
 }
@@ -83,6 +63,6 @@ bool settled_is(struct agent *a)
 		json_get_u64(document, "generation", UINT64_MAX, &marked, NULL) < 0 ||
 		store_current_get(a->store, &current, NULL) < 0 || mounts_stamp(a, &mounts) < 0)
 		return false;
-	return current == marked && is_text(document, "packages", packages_stamp(a).text) &&
+	return current == marked && is_text(document, "packages", packages_stamp(a->root_fd).text) &&
 	       is_text(document, "mounts", digest_format(&mounts).text);
 }

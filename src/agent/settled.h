@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #include "agent/context.h"
+#include "agent/packages.h"
 
-void settled_mark(struct agent *a, uint64_t generation);
+/* packages: as they were before anything was matched, so that a change in between shows. */
+void settled_mark(struct agent *a, uint64_t generation, const struct packages_stamp *packages);
 bool settled_is(struct agent *a);

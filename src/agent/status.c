@@ -47,6 +47,8 @@ void status_keep_attach(struct agent *a, uint64_t generation, const struct fit *
 		(void)json_array_append_new(held,
 			json_pack("{s:s, s:s}", "name", outcome->gate.holds[i].component, "reason",
 				outcome->gate.holds[i].reason));
+	(void)json_object_set_new(last, "packages",
+		json_string(fit ? fit->packages.text : packages_stamp(a->root_fd).text));
 	(void)json_object_set_new(last, "attach",
 		json_pack("{s:I, s:o, s:O, s:O, s:b, s:I, s:I}", "generation",
 			(json_int_t)generation, "utc", utc_json(a->settings.now_utc_s), "verdicts",
@@ -89,9 +91,22 @@ void status_keep_decision(struct agent *a, const struct decision *decision, int6
 			"id", decision->id, "reason", decision->reason, "letter",
 			decision->entry ? decision->entry->letter : NULL, "expires",
 			expires_utc_s == INT64_MAX ? json_null() : utc_json(expires_utc_s)));
+	(void)json_object_del(last, "failure");
 	run_dir_save(a->settings.run, LAST_NAME, last, 0600);
 }
 
+
+void status_keep_failure(struct agent *a, const struct error *why)
+{
+	AUTO_JSON json_t *last = last_load(a);
+	char id[32];
+
+	error_id(why->code, id, sizeof id);
+	(void)json_object_set_new(last, "failure",
+		json_pack("{s:o, s:s, s:s}", "utc", utc_json(a->settings.now_utc_s), "id", id,
+			"reason", why->text));
+	run_dir_save(a->settings.run, LAST_NAME, last, 0600);
+}
 
 /* The verdict that the last attach of this generation found for a component; NULL if it is lost. */
 static const json_t *verdict_of(const json_t *last, uint64_t generation, const char *component)
@@ -188,6 +203,7 @@ struct composing {
 	struct installed installed;
 	struct graft_state *state;
 	json_t *last;
+	struct error damaged; /* why what is installed cannot be read; no text if it can */
 	struct status_facts facts;
 	json_t *components, *fixed, *open;
 };
@@ -252,7 +268,7 @@ static void compose_index(struct composing *x, json_t *document)
 	index = remote_index(remote);
 	current = index_current(index);
 	if (x->installed.manifest)
-		installed = index_find(index, x->installed.manifest->letter);
+		installed = index_find_build(index, x->installed.manifest->build);
 	x->facts.is_withdrawn = installed && installed->withdrawn == WITHDRAW_REMOVE;
 	if (current)
 		(void)json_object_set_new(document, "available",
@@ -343,9 +359,10 @@ static int gather(struct composing *x, struct error *reterr)
 	struct graft_host host;
 	int r;
 
-	r = context_installed(x->a, &x->installed, reterr);
-	if (r < 0)
+	r = context_installed(x->a, &x->installed, &x->damaged);
+	if (r == -ENOMEM)
 		return r;
+	r = 0;
 	if (context_host(x->a, &host, NULL) == 0)
 		r = graft_state_read(&host, &x->state, reterr);
 	else
@@ -385,18 +402,27 @@ static void compose_clock(const struct composing *x, json_t *document)
 	(void)json_object_set_new(document, "clock", text);
 }
 
+static bool is_packages_unchanged(const struct composing *x)
+{
+	const char *then = json_string_value(json_object_get(x->last, "packages"));
+
+	return !then || strcmp(then, packages_stamp(x->a->root_fd).text) == 0;
+}
+
 static void compose_facts(struct composing *x, const json_t *exposure)
 {
 	const json_t *check = json_object_get(x->last, "check");
 	struct status_facts *f = &x->facts;
 
 	f->base_name = x->a->device->name;
+	f->damage = x->damaged.text[0] ? x->damaged.text : NULL;
 	f->letter = x->installed.manifest ? x->installed.manifest->letter : NULL;
 	f->was_attached_since_boot = json_object_get(x->last, "attach") != NULL;
 	if (!f->why_detached)
 		f->why_detached = json_string_value(
 			json_object_get(json_object_get(x->last, "boot"), "reason"));
-	f->is_scanned = exposure != NULL;
+	/* verdicts from before a package changed are no verdicts about what is there now */
+	f->is_scanned = exposure != NULL && is_packages_unchanged(x);
 	f->n_exposed = (size_t)json_integer_value(json_object_get(exposure, "exposed"));
 	f->n_unknown = (size_t)json_integer_value(json_object_get(exposure, "unknown"));
 	f->reason = json_string_value(json_object_get(check, "reason"));
@@ -437,6 +463,8 @@ int status_compose(struct agent *a, json_t **ret, struct error *reterr)
 		(void)json_object_set(document, "boot", json_object_get(x.last, "boot"));
 	if (json_object_get(x.last, "check"))
 		(void)json_object_set(document, "check", json_object_get(x.last, "check"));
+	if (json_object_get(x.last, "failure"))
+		(void)json_object_set(document, "failure", json_object_get(x.last, "failure"));
 	save_public(a, document);
 	*ret = take_ptr(document);
 	return 0;

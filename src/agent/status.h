@@ -28,6 +28,7 @@ struct status_facts {
 	bool was_attached_since_boot;
 	const char *why_detached; /* of first_detached, or of the boot; may be NULL */
 	bool is_withdrawn;     /* the installed letter, by the index last seen */
+	const char *damage;    /* why the state cannot be read; NULL if it can */
 	const char *reason;    /* of the last decision, for a device on its base; may be NULL */
 };
 
@@ -41,6 +42,7 @@ enum status_state {
 	STATUS_DETACHED,
 	STATUS_WITHDRAWN,
 	STATUS_HELD,
+	STATUS_DAMAGED,
 };
 
 #define STATUS_SENTENCE_MAX 768
@@ -56,6 +58,8 @@ void status_keep_attach(struct agent *a, uint64_t generation, const struct fit *
  * "nothing"; reason may be NULL. */
 void status_keep_boot(struct agent *a, const char *action, const char *reason);
 
+/* Remember why the repository could not be asked; a check that succeeds forgets it. */
+void status_keep_failure(struct agent *a, const struct error *why);
 /* Remember what a check found. */
 void status_keep_decision(struct agent *a, const struct decision *decision, int64_t expires_utc_s);
 

@@ -85,7 +85,7 @@ static enum agent_flags session_flags(const struct verb_call *call)
 	return flags;
 }
 
-/* is_silent: nothing is said while it works. */
+/* is_silent: no progress is shown while it works. */
 /* A quarter of the machine's memory, so that decoding never pushes others out. */
 static uint64_t default_memory_bytes(void)
 {
@@ -126,10 +126,9 @@ static int session_open(struct verb_call *call, struct session *s, bool is_silen
 	if (settings.memory_max_bytes < MEMORY_MIN_BYTES)
 		settings.memory_max_bytes = MEMORY_MIN_BYTES;
 	*s = (struct session){.progress = progress_start()};
-	if (!is_silent) {
+	settings.note = on_note;
+	if (!is_silent)
 		settings.progress = on_progress;
-		settings.note = on_note;
-	}
 	return agent_new(&settings, &s->agent, reterr);
 }
 

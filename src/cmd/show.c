@@ -148,6 +148,12 @@ void show_status(const json_t *status)
 		puts("still running old code (a restart of each ends it):");
 		show_processes(exposure);
 	}
+	if (*text_of(json_object_get(status, "failure"), "reason")) {
+		printf("the repository could not be asked %s: ",
+			text_of(json_object_get(status, "failure"), "utc"));
+		put(text_of(json_object_get(status, "failure"), "reason"));
+		putchar('\n');
+	}
 	if (check) {
 		printf("last check %s: ", text_of(check, "utc"));
 		put(text_of(check, "reason"));

@@ -168,7 +168,8 @@ static int take_option(struct verb_call *call, int argc, char **argv, int *i, st
 	if (option->kind == VERB_VALUE && is_given(call, option))
 		return usage(call, e, "given twice:", argv[*i]);
 	if (option->kind != VERB_FLAG && !value) {
-		if (*i + 1 >= argc)
+		/* the verb's own place is empty: it is no value */
+		if (*i + 1 >= argc || !argv[*i + 1])
 			return usage(call, e, "a value is missing after", argv[*i]);
 		value = argv[++*i];
 	}

@@ -128,6 +128,15 @@ int store_current_revert(struct store *s, uint64_t number, uint64_t previous,
 	return save(s, &p, reterr);
 }
 
+int store_current_reset(struct store *s, struct error *reterr)
+{
+	const struct pointers base = {0};
+	int r;
+
+	r = store_check_locked(s, reterr);
+	return r < 0 ? r : save(s, &base, reterr);
+}
+
 int store_good_set(struct store *s, uint64_t number, struct error *reterr)
 {
 	struct pointers p;

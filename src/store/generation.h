@@ -59,6 +59,8 @@ int store_current_set(struct store *s, uint64_t number, struct error *reterr) MU
  */
 int store_current_revert(struct store *s, uint64_t number, uint64_t previous,
 	struct error *reterr) MUST_CHECK;
+/* The base, and nothing to go back to: also where what the pointers said cannot be read. */
+int store_current_reset(struct store *s, struct error *reterr) MUST_CHECK;
 /* What current was before it was last set to another number; 0 is the base. */
 int store_previous_get(struct store *s, uint64_t *ret_number, struct error *reterr) MUST_CHECK;
 /* The last generation that passed its probation; 0 is the base. */

@@ -19,7 +19,8 @@ struct row {
 	enum withdraw_action withdrawn_a, withdrawn_b;
 	bool has_b;
 	const char *minimum;
-	const char *installed, *denied, *asked;
+	uint64_t installed, denied; /* builds: 1 is (a), 2 is (b) */
+	const char *asked;
 	bool is_asked, is_automatic;
 	enum decision_action action;
 	const char *letter, *id;
@@ -31,15 +32,15 @@ static const struct row rows[] = {
 		.letter = "a", .id = "available"},
 	{.what = "holds when automatic is off", .action = DECISION_HOLD, .letter = "a",
 		.id = "automatic-off"},
-	{.what = "is done when it has it", .installed = "a", .is_automatic = true,
+	{.what = "is done when it has it", .installed = 1, .is_automatic = true,
 		.action = DECISION_NOTHING, .letter = "a", .id = "up-to-date"},
-	{.what = "goes to the newer one", .has_b = true, .installed = "a", .is_automatic = true,
+	{.what = "goes to the newer one", .has_b = true, .installed = 1, .is_automatic = true,
 		.action = DECISION_INSTALL, .letter = "b", .id = "available"},
-	{.what = "does not take a denied one by itself", .denied = "a", .is_automatic = true,
+	{.what = "does not take a denied one by itself", .denied = 1, .is_automatic = true,
 		.action = DECISION_HOLD, .letter = "a", .id = "denied"},
-	{.what = "takes a denied one when it is named", .denied = "a", .is_asked = true,
+	{.what = "takes a denied one when it is named", .denied = 1, .is_asked = true,
 		.asked = "a", .action = DECISION_INSTALL, .letter = "a", .id = "asked"},
-	{.what = "refuses a denied one that is not named", .denied = "a", .is_asked = true,
+	{.what = "refuses a denied one that is not named", .denied = 1, .is_asked = true,
 		.action = DECISION_REFUSE, .letter = "a", .id = "denied", .code = -BSI_E_DENIED},
 	{.what = "refuses a withdrawn letter", .withdrawn_a = WITHDRAW_STOP, .is_asked = true,
 		.asked = "a", .action = DECISION_REFUSE, .letter = "a", .id = "withdrawn",
@@ -50,27 +51,35 @@ static const struct row rows[] = {
 		.asked = "a", .action = DECISION_REFUSE, .letter = "a", .id = "below-minimum",
 		.code = -BSI_E_HELD},
 	{.what = "takes off what was withdrawn with remove", .withdrawn_a = WITHDRAW_REMOVE,
-		.installed = "a", .is_automatic = true, .action = DECISION_REMOVE, .letter = "a",
+		.installed = 1, .is_automatic = true, .action = DECISION_REMOVE, .letter = "a",
 		.id = "withdrawn"},
 	{.what = "takes it off although automatic is off", .withdrawn_a = WITHDRAW_REMOVE,
-		.installed = "a", .action = DECISION_REMOVE, .letter = "a", .id = "withdrawn"},
+		.installed = 1, .action = DECISION_REMOVE, .letter = "a", .id = "withdrawn"},
 	{.what = "replaces a withdrawn one", .withdrawn_a = WITHDRAW_REMOVE, .has_b = true,
-		.installed = "a", .is_automatic = true, .action = DECISION_INSTALL, .letter = "b",
+		.installed = 1, .is_automatic = true, .action = DECISION_INSTALL, .letter = "b",
 		.id = "replaces-withdrawn"},
 	{.what = "does not replace it by a denied one", .withdrawn_a = WITHDRAW_REMOVE,
-		.has_b = true, .installed = "a", .denied = "b", .is_automatic = true,
+		.has_b = true, .installed = 1, .denied = 2, .is_automatic = true,
 		.action = DECISION_REMOVE, .letter = "a", .id = "withdrawn"},
 	{.what = "keeps what was withdrawn with stop", .withdrawn_b = WITHDRAW_STOP, .has_b = true,
-		.installed = "b", .is_automatic = true, .action = DECISION_NOTHING, .letter = "b",
+		.installed = 2, .is_automatic = true, .action = DECISION_NOTHING, .letter = "b",
 		.id = "newer-installed"},
+	{.what = "does not go below it when asked without a letter", .withdrawn_b = WITHDRAW_STOP,
+		.has_b = true, .installed = 2, .is_asked = true, .action = DECISION_NOTHING,
+		.letter = "b", .id = "newer-installed"},
+	{.what = "goes below it when the letter is named", .withdrawn_b = WITHDRAW_STOP,
+		.has_b = true, .installed = 2, .is_asked = true, .asked = "a",
+		.action = DECISION_INSTALL, .letter = "a", .id = "asked"},
+	{.what = "does not know a build that another publisher numbered", .installed = 7,
+		.is_automatic = true, .action = DECISION_INSTALL, .letter = "a", .id = "available"},
 	{.what = "does not take what was withdrawn with stop", .withdrawn_a = WITHDRAW_STOP,
 		.is_automatic = true, .action = DECISION_NOTHING, .id = "none-published"},
 	{.what = "goes from a (b) that is taken back to (a), as a fresh device would",
-		.withdrawn_b = WITHDRAW_REMOVE, .has_b = true, .installed = "b",
+		.withdrawn_b = WITHDRAW_REMOVE, .has_b = true, .installed = 2,
 		.is_automatic = true, .action = DECISION_INSTALL, .letter = "a",
 		.id = "replaces-withdrawn"},
 	{.what = "and to the base when automatic is off", .withdrawn_b = WITHDRAW_REMOVE,
-		.has_b = true, .installed = "b", .action = DECISION_REMOVE, .letter = "b",
+		.has_b = true, .installed = 2, .action = DECISION_REMOVE, .letter = "b",
 		.id = "withdrawn"},
 };
 

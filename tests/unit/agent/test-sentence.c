@@ -18,6 +18,8 @@ static const struct {
 } rows[] = {
 	{{.base_name = NAME}, STATUS_NOT_ENROLLED,
 		NAME ": not enrolled; 'bsi enroll URL --root FILE' names a repository"},
+	{{.base_name = NAME, .damage = "generation 1 is damaged"}, STATUS_DAMAGED,
+		NAME ": what is installed cannot be read: generation 1 is damaged"},
 	{{.base_name = NAME, .is_enrolled = true}, STATUS_BASE,
 		NAME ": the base, no improvement attached"},
 	{{.base_name = NAME, .is_enrolled = true, .reason = "automatic installation is off"},
