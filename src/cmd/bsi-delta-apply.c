@@ -20,8 +20,9 @@
 
 struct apply {
 	const char *old, *new;
-	char *temporary;
-	int delta_fd, out_fd, root_fd, old_fd;
+	const char *name;  /* of the result, in its directory */
+	char *temporary;   /* the name until it is verified */
+	int delta_fd, out_fd, root_fd, old_fd, parent_fd;
 	uint64_t file_start; /* offset of the file at hand among all contents */
 	struct tree *tree;   /* NULL: one file */
 	size_t entry;
@@ -74,13 +75,13 @@ static int apply_load(void *ctx, uint32_t index, const struct delta_reference *r
 static int apply_make_temporary(struct apply *a, struct error *reterr)
 {
 	if (a->tree) {
-		if (mkdir(a->temporary, 0700) < 0)
+		if (mkdirat(a->parent_fd, a->temporary, 0700) < 0)
 			return error_set(reterr, -errno, "\"%s\" cannot be made", a->temporary);
 		a->is_made = true;
-		a->root_fd = open(a->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		a->root_fd = openat(a->parent_fd, a->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		return a->root_fd < 0 ? -errno : 0;
 	}
-	a->out_fd = open(a->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	a->out_fd = openat(a->parent_fd, a->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (a->out_fd < 0)
 		return error_set(reterr, -errno, "\"%s\" cannot be made", a->temporary);
 	a->is_made = true;
@@ -183,31 +184,32 @@ static int apply_rename(struct apply *a, struct error *reterr)
 {
 	int fd = a->tree ? a->root_fd : a->out_fd;
 
-	if (fsync(fd) < 0 || rename(a->temporary, a->new) < 0)
+	if (fsync(fd) < 0 || renameat(a->parent_fd, a->temporary, a->parent_fd, a->name) < 0)
 		return error_set(reterr, -errno, "\"%s\" cannot be written", a->new);
 	a->is_made = false;
-	return file_sync_parent(AT_FDCWD, a->new);
+	return fsync(a->parent_fd) < 0 ? -errno : 0;
 }
 
 static void apply_done(struct apply *a)
 {
 	if (a->is_made && !a->tree)
-		(void)unlink(a->temporary);
-	else if (a->is_made && file_remove_tree(AT_FDCWD, a->temporary) < 0)
+		(void)unlinkat(a->parent_fd, a->temporary, 0);
+	else if (a->is_made && file_remove_tree(a->parent_fd, a->temporary) < 0)
 		(void)fprintf(stderr, "bsi-delta: \"%s\" is left and cannot be removed\n", a->temporary);
 	auto_closep(&a->delta_fd);
 	auto_closep(&a->out_fd);
 	auto_closep(&a->root_fd);
 	auto_closep(&a->old_fd);
+	auto_closep(&a->parent_fd);
 	tree_free(a->tree);
 	free(a->temporary);
 }
 
 int delta_verb_apply(struct verb_call *call, struct error *reterr)
 {
-	AUTO_DONE(apply) struct apply a = {.old = call_argument(call, 0),
+	AUTO_DONE(apply) struct apply a = {.old = call_argument(call, 0), .delta_fd = -EBADF,
 		.new = call_argument(call, 2), .out_fd = -EBADF, .root_fd = -EBADF,
-		.old_fd = -EBADF, .progress = progress_start()};
+		.old_fd = -EBADF, .parent_fd = -EBADF, .progress = progress_start()};
 	struct delta_source source = {&a, apply_read};
 	struct delta_io io = {.ctx = &a, .meta = apply_meta, .load = apply_load,
 		.begin = apply_begin, .write = apply_write};
@@ -220,7 +222,10 @@ int delta_verb_apply(struct verb_call *call, struct error *reterr)
 	a.delta_fd = open(call_argument(call, 1), O_RDONLY | O_CLOEXEC);
 	if (a.delta_fd < 0)
 		return error_set(reterr, -errno, "\"%s\" cannot be read", call_argument(call, 1));
-	if (asprintf(&a.temporary, "%s.part%ld", a.new, (long)getpid()) < 0) {
+	a.parent_fd = open_parent(a.new, &a.name);
+	if (a.parent_fd < 0)
+		return error_set(reterr, a.parent_fd, "\"%s\" cannot be made", a.new);
+	if (asprintf(&a.temporary, "%s.part%ld", a.name, (long)getpid()) < 0) {
 		a.temporary = NULL;
 		return -ENOMEM;
 	}

@@ -43,7 +43,8 @@ int delta_verb_encode(struct verb_call *call, struct error *reterr)
 {
 	AUTO(delta_job) struct delta_job *job = NULL;
 	AUTO_DONE(buffer) struct buffer out = buffer_of(SIZE_MAX);
-	const char *path = call_argument(call, 2);
+	const char *path = call_argument(call, 2), *name;
+	AUTO_CLOSE int dir_fd = -EBADF;
 	const struct delta_set *set;
 	json_t *document;
 	int r = delta_job_new(call_argument(call, 0), call_argument(call, 1), &job, reterr);
@@ -52,7 +53,8 @@ int delta_verb_encode(struct verb_call *call, struct error *reterr)
 		r = encode_job(job, NULL, &out, reterr);
 	if (r < 0)
 		return r;
-	r = file_replace(AT_FDCWD, path, out.data, out.len, 0644);
+	dir_fd = open_parent(path, &name);
+	r = dir_fd < 0 ? dir_fd : file_replace(dir_fd, name, out.data, out.len, 0644);
 	if (r < 0)
 		return error_set(reterr, r, "\"%s\" cannot be written", path);
 	set = delta_job_set(job);

@@ -37,6 +37,22 @@ int map_file(int dir_fd, const char *path, const uint8_t **ret_data, size_t *ret
 	return 0;
 }
 
+int open_parent(const char *path, const char **ret_name)
+{
+	const char *slash = strrchr(path, '/');
+	AUTO_FREE char *parent = NULL;
+	int fd;
+
+	*ret_name = slash ? slash + 1 : path;
+	parent = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+	if (!parent)
+		return -ENOMEM;
+	if (!**ret_name)
+		return -EISDIR;
+	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 void unmap_file(const uint8_t *data, size_t len)
 {
 	if (data && len)

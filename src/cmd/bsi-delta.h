@@ -37,6 +37,9 @@ int tree_parse(const uint8_t *meta, size_t len, struct tree **ret, struct error 
 int map_file(int dir_fd, const char *path, const uint8_t **ret_data, size_t *ret_len) MUST_CHECK;
 void unmap_file(const uint8_t *data, size_t len);
 
+/* The directory that a path lies in, open; *ret_name: its last component, into path. */
+int open_parent(const char *path, const char **ret_name) MUST_CHECK;
+
 /* The verbs. */
 int delta_verb_encode(struct verb_call *call, struct error *reterr);
 int delta_verb_apply(struct verb_call *call, struct error *reterr);
