@@ -203,6 +203,11 @@ void publish_show_manifest(const struct manifest *m)
 			c->n_files == 1 ? "file" : "files", c->n_sets,
 			c->n_sets == 1 ? "base set" : "base sets", image, payload,
 			activation_text(c->activation));
+		for (size_t k = 1; k < c->n_payloads; k++) {
+			publish_format_bytes(c->payloads[k].size, payload, sizeof payload);
+			printf("    delta against %s: %s\n",
+				c->payloads[k].set ? c->payloads[k].set : "?", payload);
+		}
 		for (size_t k = 0; k < c->n_cves; k++)
 			printf("%s%s", k == 0 ? "    fixes " : ", ", c->cves[k]);
 		if (c->n_cves > 0)
@@ -216,19 +221,24 @@ json_t *publish_manifest_json(const struct manifest *m)
 
 	for (size_t i = 0; i < m->n_components; i++) {
 		const struct component *c = &m->components[i];
-		json_t *cves = json_array(), *files = json_array();
+		json_t *cves = json_array(), *files = json_array(), *payloads = json_array();
 
+		for (size_t k = 0; k < c->n_payloads; k++)
+			(void)json_array_append_new(payloads,
+				json_pack("{s:s, s:I, s:s?, s:I}", "kind", c->payloads[k].kind, "bytes",
+					(json_int_t)c->payloads[k].size, "set", c->payloads[k].set,
+					"memory_bytes", (json_int_t)c->payloads[k].memory_bytes));
 		for (size_t k = 0; k < c->n_cves; k++)
 			(void)json_array_append_new(cves, json_string(c->cves[k]));
 		for (size_t k = 0; k < c->n_files; k++)
 			(void)json_array_append_new(files, json_string(c->files[k].path));
 		(void)json_array_append_new(components,
-			json_pack("{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:o, s:o}", "name", c->name,
+			json_pack("{s:s, s:s, s:s, s:I, s:s, s:I, s:o, s:I, s:o, s:o}", "name", c->name,
 				"activation", activation_text(c->activation), "image",
 				digest_format(&c->image.digest).text, "image_bytes",
 				(json_int_t)c->image.size, "root",
 				digest_format(&c->image.root).text, "payload_bytes",
-				(json_int_t)c->payloads[0].size, "sets", (json_int_t)c->n_sets,
+				(json_int_t)c->payloads[0].size, "payloads", payloads, "sets", (json_int_t)c->n_sets,
 				"cves", cves, "files", files));
 	}
 	return json_pack("{s:s, s:s, s:s, s:I, s:o}", "base", m->base, "name", m->name, "letter",

@@ -259,6 +259,7 @@ static int add(struct verb_call *call, const struct session *s, struct publish_i
 		.dropped = dropped,
 		.n_dropped = n_dropped,
 		.progress = &progress,
+		.flags = call_has(call, "no-deltas") ? ISSUE_NO_DELTAS : 0,
 	};
 	int r;
 

@@ -47,6 +47,7 @@ static const struct verb_option add_options[] = {
 	PLAN_OPTIONS,
 	{"severity", VERB_VALUE, "WORD", "low, medium, high or critical"},
 	{"text", VERB_VALUE, "TEXT", "what people read about this improvement"},
+	{"no-deltas", VERB_FLAG, NULL, "make full payloads alone"},
 	{"drop", VERB_VALUES, "NAME", "do not carry a component of the letter before on"},
 	{0},
 };

@@ -90,10 +90,12 @@ static enum agent_flags session_flags(const struct verb_call *call)
 static uint64_t default_memory_bytes(void)
 {
 	struct sysinfo info;
+	uint64_t quarter;
 
 	if (sysinfo(&info) < 0)
 		return MEMORY_MIN_BYTES;
-	return (uint64_t)info.totalram * info.mem_unit / 4;
+	quarter = (uint64_t)info.totalram * info.mem_unit / 4;
+	return quarter > MEMORY_MIN_BYTES ? quarter : MEMORY_MIN_BYTES;
 }
 
 static int session_open(struct verb_call *call, struct session *s, bool is_silent,
@@ -123,8 +125,6 @@ static int session_open(struct verb_call *call, struct session *s, bool is_silen
 		(void)fcntl(settings.mount_ns_fd, F_SETFD, FD_CLOEXEC);
 	}
 	settings.memory_max_bytes = memory_mb > 0 ? memory_mb * 1000000 : default_memory_bytes();
-	if (settings.memory_max_bytes < MEMORY_MIN_BYTES)
-		settings.memory_max_bytes = MEMORY_MIN_BYTES;
 	*s = (struct session){.progress = progress_start()};
 	settings.note = on_note;
 	if (!is_silent)

@@ -8,87 +8,11 @@
 
 #include "base/file.h"
 #include "image/payload.h"
-#include "image/recipe.h"
 #include "image/writer.h"
+#include "publish/layout.h"
 #include "publish/scratch.h"
 
 #define CHUNK_BYTES (1U << 20)
-
-/* The entries of an image and what they borrow. */
-struct layout {
-	struct image_entry *entries;
-	struct image_xattr *xattrs; /* of all entries, one after the other */
-	size_t n_entries;
-	struct image_recipe recipe;
-};
-
-static void layout_done(struct layout *l)
-{
-	image_recipe_done(&l->recipe);
-	free(l->entries);
-	free(l->xattrs);
-}
-
-/* Files that are one inode in the package, or one file under several base names. */
-static bool is_same_inode(const struct state *to, const struct plan_file *a,
-	const struct plan_file *b)
-{
-	const struct state_file *x = a->row->to, *y = b->row->to;
-
-	if (x->hardlink_to)
-		x = state_find(to, x->hardlink_to);
-	if (y->hardlink_to)
-		y = state_find(to, y->hardlink_to);
-	return x == y;
-}
-
-static int fill_entries(struct state *to, const struct plan_component *c, struct layout *l)
-{
-	size_t n_xattrs = 0;
-
-	for (size_t i = 0; i < c->n_files; i++)
-		n_xattrs += c->files[i].row->to->n_xattrs;
-	l->entries = calloc(c->n_files + 1, sizeof *l->entries);
-	l->xattrs = calloc(n_xattrs + 1, sizeof *l->xattrs);
-	if (!l->entries || !l->xattrs)
-		return -ENOMEM;
-	n_xattrs = 0;
-	for (size_t i = 0; i < c->n_files; i++) {
-		const struct state_file *f = c->files[i].row->to;
-		struct image_entry *e = &l->entries[l->n_entries++];
-
-		*e = (struct image_entry){.path = c->files[i].path,
-			.mode = f->mode,
-			.uid = f->uid,
-			.gid = f->gid,
-			.size = f->size_bytes,
-			.xattrs = l->xattrs + n_xattrs,
-			.n_xattrs = f->n_xattrs};
-		for (size_t k = 0; k < f->n_xattrs; k++)
-			l->xattrs[n_xattrs++] = (struct image_xattr){.name = f->xattrs[k].name,
-				.value = f->xattrs[k].value,
-				.value_len = f->xattrs[k].value_bytes};
-		for (size_t k = 0; k < i && !e->hardlink_to; k++)
-			if (!l->entries[k].hardlink_to &&
-				is_same_inode(to, &c->files[k], &c->files[i]))
-				e->hardlink_to = l->entries[k].path;
-	}
-	return 0;
-}
-
-static int make_layout(struct state *to, const struct plan_component *c, struct layout *l,
-	struct error *reterr)
-{
-	int r;
-
-	r = fill_entries(to, c, l);
-	if (r < 0)
-		return r;
-	r = image_recipe_plan(l->entries, l->n_entries, &l->recipe, reterr);
-	if (r < 0 && reterr)
-		error_prefix(reterr, "component %s", c->name);
-	return r;
-}
 
 /* Where the contents go: to the image's writer or to the payload's encoder. */
 struct consumer {
@@ -217,7 +141,7 @@ int build_image(struct state *to, const struct plan_component *c, int image_fd,
 			return scratch_fd;
 		image_fd = scratch_fd;
 	}
-	r = make_layout(to, c, &l, reterr);
+	r = layout_make(to, c, &l, reterr);
 	if (r == 0)
 		r = write_image(to, c, &l, image_fd, &image, reterr);
 	layout_done(&l);
@@ -277,7 +201,7 @@ int build_payload(struct state *to, const struct plan_component *c, int payload_
 	if (r < 0)
 		return r;
 	file.hasher = hasher;
-	r = make_layout(to, c, &l, reterr);
+	r = layout_make(to, c, &l, reterr);
 	if (r == 0)
 		r = write_frame(to, c, &l, &file, progress, reterr);
 	if (r == 0)
@@ -297,7 +221,7 @@ int build_memory(struct state *to, const struct plan_component *c, uint64_t *ret
 	struct layout l = {};
 	int r;
 
-	r = make_layout(to, c, &l, reterr);
+	r = layout_make(to, c, &l, reterr);
 	if (r == 0)
 		*ret_bytes = payload_memory_bytes(&l.recipe);
 	layout_done(&l);

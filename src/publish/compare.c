@@ -222,7 +222,7 @@ static int pair_lost(struct compare *c, struct compare_lost *lost, struct error 
 {
 	struct state *s = c->from[lost->from];
 	struct compare_row *row = NULL;
-	struct elf elf;
+	struct linkage elf;
 	int r;
 
 	if (!S_ISREG(lost->base->mode) || !strstr(path_name(lost->base->path), ".so"))
@@ -231,7 +231,7 @@ static int pair_lost(struct compare *c, struct compare_lost *lost, struct error 
 	if (r < 0)
 		return r;
 	r = elf.soname ? find_partner(c, lost, elf.soname, &row) : 0;
-	elf_done(&elf);
+	linkage_done(&elf);
 	if (r == -EEXIST || !row)
 		return 0;
 	r = state_measure(s, lost->base, reterr);
@@ -286,7 +286,7 @@ int compare_make(struct state *const *from, size_t n_from, struct state *to,
 void compare_done(struct compare *c)
 {
 	for (size_t i = 0; i < c->n_rows; i++)
-		elf_done(&c->rows[i].elf);
+		linkage_done(&c->rows[i].elf);
 	for (size_t i = 0; i < c->n_from; i++)
 		free(c->base_packages[i]);
 	free(c->rows);

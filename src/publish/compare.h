@@ -21,7 +21,7 @@ struct compare_row {
 	struct state_file *base[COMPARE_FROM_MAX]; /* its partner in each base state, or NULL */
 	bool is_paired; /* some partner was found by SONAME */
 	bool is_ambiguous; /* several candidates had its SONAME */
-	struct elf elf;
+	struct linkage elf;
 };
 
 /* A file of a base state whose name is not in the patched state. */

@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "delta/header.h"
 #include "image/payload.h"
 #include "improvement/base_id.h"
 #include "improvement/letter.h"
 #include "publish/commit.h"
+#include "publish/delta_payload.h"
 
 /* One payload is written at a time, under the lock; a killed run's is overwritten. */
 #define DRAFT ".payload.new"
@@ -167,7 +169,7 @@ static int fill_payload(const struct issue *issue, const struct issue_letter *le
 	char name[128];
 	int r = 0;
 
-	to->payloads = calloc(1, sizeof *to->payloads);
+	to->payloads = calloc(from->n_sets + 1, sizeof *to->payloads);
 	if (!to->payloads)
 		return -ENOMEM;
 	payload = &to->payloads[to->n_payloads++];
@@ -182,6 +184,43 @@ static int fill_payload(const struct issue *issue, const struct issue_letter *le
 	there = repository_target(issue->base, target);
 	return there ? reuse_payload(letter, from, there, payload, reterr)
 		     : write_payload(issue, letter, from, target, payload, reterr);
+}
+
+/* One delta is of use only where it is smaller than the full payload. */
+static int add_delta(const struct issue *issue, const struct issue_letter *letter,
+	const struct plan_component *from, size_t set, struct component *to, struct error *reterr)
+{
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of((size_t)to->payloads[0].size - 1);
+	AUTO_FREE char *target = NULL;
+	struct error unused;
+	struct payload payload = {.version = DELTA_VERSION, .size = 0};
+	struct digest_hex hex;
+	char name[160];
+	int r;
+
+	r = delta_payload_make(letter->plan, letter->to, from, set, &bytes, &payload.memory_bytes,
+		&unused);
+	if (r == -BSI_E_LIMIT || r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return error_set(reterr, r, "delta of component %s: %s", from->name, unused.text);
+	r = digest_of(bytes.data, bytes.len, &payload.digest);
+	if (r < 0)
+		return r;
+	payload.size = bytes.len;
+	/* two base sets may give two deltas for one image */
+	hex = digest_format(&payload.digest);
+	(void)snprintf(name, sizeof name, "%s.%.16s.delta", digest_format(&to->image.digest).text,
+		hex.text);
+	payload.kind = copy(PAYLOAD_KIND_DELTA, &r);
+	payload.target = copy(name, &r);
+	payload.set = copy(to->sets[set].name, &r);
+	to->payloads[to->n_payloads++] = payload;
+	if (r == 0)
+		r = base_id_target(issue->base->name, name, &target);
+	return r < 0 ? r
+		     : repository_write_target(issue->repository, issue->base, target, bytes.data,
+			       bytes.len, reterr);
 }
 
 static int fill_component(const struct issue *issue, const struct issue_letter *letter,
@@ -201,7 +240,11 @@ static int fill_component(const struct issue *issue, const struct issue_letter *
 		r = fill_cves(from, to);
 	if (r == 0)
 		r = build_image(letter->to, from, -1, &to->image, reterr);
-	return r < 0 ? r : fill_payload(issue, letter, from, to, reterr);
+	if (r == 0)
+		r = fill_payload(issue, letter, from, to, reterr);
+	for (size_t i = 0; r == 0 && i < from->n_sets && !(letter->flags & ISSUE_NO_DELTAS); i++)
+		r = add_delta(issue, letter, from, i, to, reterr);
+	return r;
 }
 
 static bool is_dropped(const struct issue_letter *letter, const char *name)

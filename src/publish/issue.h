@@ -24,6 +24,10 @@ struct issue {
 	int64_t now_utc_s;
 };
 
+enum issue_flags {
+	ISSUE_NO_DELTAS = 1 << 0, /* full payloads alone */
+};
+
 struct issue_letter {
 	const struct plan *plan; /* passed plan_check() */
 	struct state *to;
@@ -31,6 +35,7 @@ struct issue_letter {
 	const char *const *dropped;  /* components of the letter before that are not carried on */
 	size_t n_dropped;
 	const struct build_progress *progress;
+	enum issue_flags flags;
 };
 
 /* *ret is what was published; manifest_free() ends it. */

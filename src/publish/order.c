@@ -16,7 +16,7 @@ enum rank {
 
 static enum rank rank_of(const struct plan_file *f)
 {
-	const struct elf *e = &f->row->elf;
+	const struct linkage *e = &f->row->elf;
 
 	if (e->is_elf)
 		return e->is_program ? RANK_PROGRAM : RANK_LIBRARY;

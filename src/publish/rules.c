@@ -128,7 +128,7 @@ const char *rules_refuse_row(const struct compare *c, const struct compare_row *
 	if (reason)
 		return reason;
 	if (row->elf.is_elf && strcmp(p->architecture, "all") != 0 &&
-		!elf_is_for(&row->elf, architecture))
+		!linkage_is_for(&row->elf, architecture))
 		return "it is an ELF file for another architecture";
 	for (size_t i = 0; i < c->n_from; i++)
 		if (has_capabilities(row->base[i]) && !has_capabilities(row->to))

@@ -458,17 +458,17 @@ static int read_for_elf(void *ctx, uint64_t offset, void *out, size_t len)
 	return state_read(e->state, e->file, offset, out, len, e->reterr);
 }
 
-int state_elf(struct state *s, const struct state_file *f, struct elf *ret, struct error *reterr)
+int state_elf(struct state *s, const struct state_file *f, struct linkage *ret, struct error *reterr)
 {
 	struct elf_reading reading = {.state = s, .file = f, .reterr = reterr};
-	struct elf_source source = {
+	struct linkage_source source = {
 		.ctx = &reading, .size_bytes = f->size_bytes, .read = read_for_elf};
 	int r;
 
-	*ret = (struct elf){};
+	*ret = (struct linkage){};
 	if (!S_ISREG(f->mode))
 		return 0;
-	r = elf_read(&source, ret);
+	r = linkage_read(&source, ret);
 	/* objects that are ELF in name only (test data, firmware) are content like any other */
 	return r == -BSI_E_FORMAT || r == -BSI_E_LIMIT ? 0 : r;
 }

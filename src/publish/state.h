@@ -16,7 +16,7 @@
 #include "base/compiler.h"
 #include "base/digest.h"
 #include "base/error.h"
-#include "publish/elf.h"
+#include "publish/linkage.h"
 #include "publish/package.h"
 
 #define STATE_FILES_MAX 2000000
@@ -87,8 +87,8 @@ int state_spool(struct state *s, struct state_file *const *files, size_t n, stru
 /* Exactly len bytes from offset; for .deb files after state_spool(). */
 int state_read(struct state *s, const struct state_file *f, uint64_t offset, void *out, size_t len,
 	struct error *reterr) MUST_CHECK;
-/* What elf_read() says about a readable file; is_elf is false for anything but ELF. */
-int state_elf(struct state *s, const struct state_file *f, struct elf *ret, struct error *reterr)
+/* What linkage_read() says about a readable file; is_elf is false for anything but ELF. */
+int state_elf(struct state *s, const struct state_file *f, struct linkage *ret, struct error *reterr)
 	MUST_CHECK;
 
 /* For those who fill a state. The result is borrowed until the next call. */

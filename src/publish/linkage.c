@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "publish/elf.h"
+#include "publish/linkage.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -25,7 +25,7 @@ static const struct layout layout_32 = {4, 52, 28, 42, 44, 32, 4, 8, 16};
 static const struct layout layout_64 = {8, 64, 32, 54, 56, 56, 8, 16, 32};
 
 struct elf_file {
-	const struct elf_source *source;
+	const struct linkage_source *source;
 	const struct layout *layout;
 	bool is_big_endian;
 	struct segment *segments;
@@ -55,7 +55,7 @@ static uint64_t word(const struct elf_file *f, const uint8_t *at)
 	return number(f, at, f->layout->word_bytes);
 }
 
-static int read_segments(struct elf_file *f, const uint8_t *header, struct elf *e)
+static int read_segments(struct elf_file *f, const uint8_t *header, struct linkage *e)
 {
 	const struct layout *l = f->layout;
 	uint64_t at = word(f, header + l->phoff);
@@ -63,7 +63,7 @@ static int read_segments(struct elf_file *f, const uint8_t *header, struct elf *
 
 	if (n == 0)
 		return 0;
-	if (n > ELF_SEGMENTS_MAX)
+	if (n > LINKAGE_SEGMENTS_MAX)
 		return -BSI_E_LIMIT;
 	if (number(f, header + l->phentsize, 2) != l->ph_bytes)
 		return -BSI_E_FORMAT;
@@ -119,7 +119,7 @@ struct strings {
 static int read_string(const struct elf_file *f, const struct strings *table, uint64_t at,
 	char **ret)
 {
-	char text[ELF_NAME_MAX_BYTES + 1];
+	char text[LINKAGE_NAME_MAX_BYTES + 1];
 	uint64_t offset;
 	size_t len;
 	int r;
@@ -166,7 +166,7 @@ static int take_dynamic(struct dynamic *d, uint64_t tag, uint64_t value)
 		d->has_soname = true;
 		break;
 	case DT_NEEDED:
-		if (d->n_needed == ELF_NEEDED_MAX)
+		if (d->n_needed == LINKAGE_NEEDED_MAX)
 			return -BSI_E_LIMIT;
 		grown = reallocarray(d->needed, d->n_needed + 1, sizeof *grown);
 		if (!grown)
@@ -186,7 +186,7 @@ static int read_dynamic(const struct elf_file *f, const struct segment *s, struc
 	uint8_t chunk[4096];
 	uint64_t n = s->file_bytes / entry;
 
-	if (n > ELF_DYNAMIC_MAX)
+	if (n > LINKAGE_DYNAMIC_MAX)
 		return -BSI_E_LIMIT;
 	for (uint64_t i = 0; i < n;) {
 		size_t here = sizeof chunk / entry;
@@ -215,7 +215,7 @@ static int read_dynamic(const struct elf_file *f, const struct segment *s, struc
 	return 0;
 }
 
-static int read_names(const struct elf_file *f, const struct dynamic *d, struct elf *e)
+static int read_names(const struct elf_file *f, const struct dynamic *d, struct linkage *e)
 {
 	struct strings table;
 	uint64_t left;
@@ -246,7 +246,7 @@ static int read_names(const struct elf_file *f, const struct dynamic *d, struct 
 	return 0;
 }
 
-static int read_elf(struct elf_file *f, struct elf *e)
+static int read_elf(struct elf_file *f, struct linkage *e)
 {
 	AUTO_FREE uint64_t *needed = NULL;
 	struct dynamic d = {};
@@ -273,14 +273,14 @@ static int read_elf(struct elf_file *f, struct elf *e)
 	return 0;
 }
 
-int elf_read(const struct elf_source *source, struct elf *ret)
+int linkage_read(const struct linkage_source *source, struct linkage *ret)
 {
 	struct elf_file f = {.source = source};
-	struct elf e = {};
+	struct linkage e = {};
 	uint8_t ident[EI_NIDENT];
 	int r;
 
-	*ret = (struct elf){};
+	*ret = (struct linkage){};
 	if (source->size_bytes < sizeof ident)
 		return 0;
 	r = read_at(&f, 0, ident, sizeof ident);
@@ -299,23 +299,23 @@ int elf_read(const struct elf_source *source, struct elf *ret)
 	r = read_elf(&f, &e);
 	free(f.segments);
 	if (r < 0) {
-		elf_done(&e);
+		linkage_done(&e);
 		return r;
 	}
 	*ret = e;
 	return 0;
 }
 
-void elf_done(struct elf *e)
+void linkage_done(struct linkage *e)
 {
 	free(e->soname);
 	for (size_t i = 0; i < e->n_needed; i++)
 		free(e->needed[i]);
 	free(e->needed);
-	*e = (struct elf){};
+	*e = (struct linkage){};
 }
 
-bool elf_is_for(const struct elf *e, const char *architecture)
+bool linkage_is_for(const struct linkage *e, const char *architecture)
 {
 	static const struct {
 		const char *architecture;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "publish/elf.h"
+#include "publish/linkage.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,22 +27,22 @@ static int read_bytes(void *ctx, uint64_t offset, void *out, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes bytes = {.data = data, .size = size};
-	const struct elf_source source = {
+	const struct linkage_source source = {
 		.ctx = &bytes, .size_bytes = size, .read = read_bytes};
-	struct elf e;
+	struct linkage e;
 	int r;
 
-	r = elf_read(&source, &e);
+	r = linkage_read(&source, &e);
 	if (r < 0) {
 		if (r != -BSI_E_FORMAT && r != -BSI_E_LIMIT)
 			abort();
 		return 0;
 	}
-	if (e.n_needed > ELF_NEEDED_MAX)
+	if (e.n_needed > LINKAGE_NEEDED_MAX)
 		abort();
 	for (size_t i = 0; i < e.n_needed; i++)
-		if (strlen(e.needed[i]) > ELF_NAME_MAX_BYTES)
+		if (strlen(e.needed[i]) > LINKAGE_NAME_MAX_BYTES)
 			abort();
-	elf_done(&e);
+	linkage_done(&e);
 	return 0;
 }

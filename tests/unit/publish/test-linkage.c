@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "fixture.h"
-#include "publish/elf.h"
+#include "publish/linkage.h"
 
 static int read_memory(void *ctx, uint64_t offset, void *out, size_t len)
 {
@@ -24,19 +24,19 @@ static int read_memory(void *ctx, uint64_t offset, void *out, size_t len)
 	return 0;
 }
 
-static int read_buffer(struct buffer *b, size_t len, struct elf *ret)
+static int read_buffer(struct buffer *b, size_t len, struct linkage *ret)
 {
 	struct buffer part = *b;
-	struct elf_source source = {.ctx = &part, .size_bytes = len, .read = read_memory};
+	struct linkage_source source = {.ctx = &part, .size_bytes = len, .read = read_memory};
 
 	part.len = len;
-	return elf_read(&source, ret);
+	return linkage_read(&source, ret);
 }
 
 static void test_elf_names(void **state)
 {
 	struct buffer b = buffer_of(65536);
-	struct elf e;
+	struct linkage e;
 
 	(void)state;
 	fixture_elf(&b, "libx.so.1", "libc.so.6", 0, "tail");
@@ -45,32 +45,32 @@ static void test_elf_names(void **state)
 	assert_string_equal(e.soname, "libx.so.1");
 	assert_int_equal(e.n_needed, 1);
 	assert_string_equal(e.needed[0], "libc.so.6");
-	assert_true(elf_is_for(&e, "amd64"));
-	assert_false(elf_is_for(&e, "arm64"));
-	assert_false(elf_is_for(&e, "i386"));
-	assert_true(elf_is_for(&e, "sparc128"));
-	elf_done(&e);
+	assert_true(linkage_is_for(&e, "amd64"));
+	assert_false(linkage_is_for(&e, "arm64"));
+	assert_false(linkage_is_for(&e, "i386"));
+	assert_true(linkage_is_for(&e, "sparc128"));
+	linkage_done(&e);
 	buffer_done(&b);
 }
 
 static void test_elf_program(void **state)
 {
 	struct buffer b = buffer_of(65536);
-	struct elf e;
+	struct linkage e;
 
 	(void)state;
 	fixture_elf(&b, NULL, "libx.so.1", 1, "");
 	assert_int_equal(read_buffer(&b, b.len, &e), 0);
 	assert_true(e.is_program);
 	assert_null(e.soname);
-	elf_done(&e);
+	linkage_done(&e);
 	buffer_done(&b);
 }
 
 static void test_elf_other_files(void **state)
 {
 	static const char *const texts[] = {"", "#!/bin/sh\n", "\177EL", "0123456789abcdef0123"};
-	struct elf e;
+	struct linkage e;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -79,7 +79,7 @@ static void test_elf_other_files(void **state)
 		buffer_put_text(&b, texts[i]);
 		assert_int_equal(read_buffer(&b, b.len, &e), 0);
 		assert_false(e.is_elf);
-		elf_done(&e);
+		linkage_done(&e);
 		buffer_done(&b);
 	}
 }
@@ -88,7 +88,7 @@ static void test_elf_other_files(void **state)
 static void test_elf_truncation(void **state)
 {
 	struct buffer b = buffer_of(65536);
-	struct elf e;
+	struct linkage e;
 
 	(void)state;
 	fixture_elf(&b, "libx.so.1", "libc.so.6", 1, NULL);
@@ -108,7 +108,7 @@ static void test_elf_bit_flips(void **state)
 	(void)state;
 	fixture_elf(&b, "libx.so.1", "libc.so.6", 1, NULL);
 	for (size_t bit = 0; bit < b.len * 8; bit++) {
-		struct elf e;
+		struct linkage e;
 		int r;
 
 		b.data[bit / 8] ^= (uint8_t)(1U << bit % 8);
@@ -116,7 +116,7 @@ static void test_elf_bit_flips(void **state)
 		assert_true(r == 0 || r == -BSI_E_FORMAT || r == -BSI_E_LIMIT);
 		n_refused += r < 0;
 		if (r == 0)
-			elf_done(&e);
+			linkage_done(&e);
 		b.data[bit / 8] ^= (uint8_t)(1U << bit % 8);
 	}
 	assert_true(n_refused > 100);
@@ -126,7 +126,7 @@ static void test_elf_bit_flips(void **state)
 static void test_elf_hostile_counts(void **state)
 {
 	struct buffer b = buffer_of(65536);
-	struct elf e;
+	struct linkage e;
 
 	(void)state;
 	fixture_elf(&b, "libx.so.1", "libc.so.6", 0, NULL);
@@ -144,7 +144,7 @@ static void test_elf_hostile_counts(void **state)
 static void test_elf_real(void **state)
 {
 	struct buffer b = buffer_of(64 << 20);
-	struct elf e;
+	struct linkage e;
 	bool needs_libc = false;
 	int fd;
 
@@ -158,7 +158,7 @@ static void test_elf_real(void **state)
 	for (size_t i = 0; i < e.n_needed; i++)
 		needs_libc |= strcmp(e.needed[i], "libc.so.6") == 0;
 	assert_true(needs_libc);
-	elf_done(&e);
+	linkage_done(&e);
 	buffer_done(&b);
 }
 
