@@ -55,3 +55,8 @@ hammer_stop() {
 	# shellcheck disable=SC2034
 	read -r hammer_runs hammer_failures hammer_others </run/hammer
 }
+
+# How often: N in the whole form, a fifth of it in the short one.
+rounds() {
+	if grep -qw short /proc/cmdline; then echo $(($1 / 5)); else echo "$1"; fi
+}

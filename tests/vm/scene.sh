@@ -26,7 +26,7 @@ scene_debs() {
 	fi
 }
 
-# package NAME VERSION TREE [CONTROL-LINE...]
+# scene_package NAME VERSION TREE OUT [CONTROL-LINE...]
 scene_package() {
 	local name=$1 version=$2 tree=$3 out=$4
 	shift 4
@@ -35,7 +35,7 @@ scene_package() {
 		"$name" "$version" | gzip -9n >"$tree/usr/share/doc/$name/changelog.Debian.gz"
 	{
 		printf 'Package: %s\nVersion: %s\nArchitecture: amd64\nMaintainer: Lab <lab@localhost>\n' "$name" "$version"
-		printf '%s\n' "$@"
+		(($# == 0)) || printf '%s\n' "$@"
 		printf 'Description: for a test\n'
 	} >"$tree/DEBIAN/control"
 	(cd "$tree" && find usr lib -type f -exec md5sum {} + >DEBIAN/md5sums 2>/dev/null)
@@ -150,6 +150,7 @@ scene_publish() {
 		cp "$pair"/old/*.deb "$work/old/"
 		cp "$pair"/new/*.deb "$work/a/"
 		cp "$pair"/new/*.deb "$work/b/"
+		touch "$job/real-update"
 	fi
 	local bsi_publish=$work/publish/usr/bin/bsi-publish
 	dpkg-deb -x "$job"/debs/bsi-publish_*.deb "$work/publish" || return 1

@@ -1,0 +1,21 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# After two boots that hung: up with what was good.
+# shellcheck disable=SC2154
+. ./guest.sh
+
+is "$(lab)" 202 "the third boot is up with (a)"
+is "$(head -n 1 /run/lab-early)" 202 "from the start"
+is "$(status .letter)" a "the status names (a)"
+is "$(status .boot.action)" fell-back "and says that the boot fell back"
+like "$(status .boot.reason)" "did not complete" "and why"
+like "$(bsi history)" "fell-back" "the history tells"
+run bsi run
+is "$run_status:$(lab)" 0:202 "(b) does not come back by itself" || diag "$run_out $run_err"
+pass "the boot is complete" wait_for 60 test ! -e /var/lib/bsi/boot
+
+# for the next boot: an image that was damaged on the disk
+image=$(for i in /var/lib/bsi/images/*; do cmp -s <(tail -c +1 "$i") /dev/null || grep -lq lab "$i" && echo "$i"; done | head -n 1)
+dd if=/dev/urandom of="$image" bs=1 seek=5000 count=64 conv=notrunc 2>/dev/null
+sync
+finish
