@@ -66,54 +66,6 @@ if ((memory * 1000000 > most_full)); then
 else
 	skip "a device with little memory" "these deltas need no more memory than full payloads"
 fi
-run publish add --from "$cache/old" --to "$cache/new" --json
-is "$run_status" 0 "published with deltas" || diag "$run_err"
-deltas=$(jq '[.components[].payloads[] | select(.kind == "delta")] | length' <<<"$run_out")
-[[ $deltas -gt 0 ]] && ok "there are $deltas" || not_ok "there are deltas" "$run_out"
-smaller=$(jq '[.components[] | (.payloads[] | select(.kind == "full") | .bytes) as $f | .payloads[] | select(.kind == "delta") | .bytes < $f] | all' <<<"$run_out")
-is "$smaller" true "each is smaller than the full payload"
-full_bytes=$(jq '[.components[].payloads[] | select(.kind == "full") | .bytes] | add' <<<"$run_out")
-delta_bytes=$(jq '[.components[].payloads[] | select(.kind == "delta") | .bytes] | add' <<<"$run_out")
-least_delta=$(jq '[.components[].payloads[] | select(.kind == "delta") | .memory_bytes] | min' <<<"$run_out")
-most_full=$(jq '[.components[].payloads[] | select(.kind == "full") | .memory_bytes] | max' <<<"$run_out")
-diag "memory: deltas from $least_delta bytes, full up to $most_full bytes"
-diag "full $full_bytes bytes, deltas $delta_bytes bytes"
-pass "the repository verifies" bsi-publish verify "$repo"
-
-# only the deltas are there: a device that needs a full payload would fail
-cp -a "$repo" "$tap_dir/thin"
-rm "$tap_dir/thin"/targets/*/*.full.zst
-bsi enroll "file://$tap_dir/thin" --root "$repo/metadata/1.root.json" >/dev/null
-run bsi install
-is "$run_status" 0 "a device installs from deltas alone" || diag "$run_err"
-pass "and all verifies" bsi verify
-images() { (cd /var/lib/bsi/images && sha256sum ./* | sort); }
-from_deltas=$(images)
-
-fresh() {
-	bsi remove >/dev/null 2>&1
-	find /var/lib/bsi -mindepth 1 -delete
-	rm -rf /run/bsi
-	bsi enroll "file://$1" --root "$repo/metadata/1.root.json" >/dev/null
-}
-# the deltas are damaged: their digest says so, and the full payload is not asked in vain
-cp -a "$repo" "$tap_dir/hurt"
-for d in "$tap_dir/hurt"/targets/*/*.delta; do printf x | dd of="$d" bs=1 seek=100 conv=notrunc 2>/dev/null; done
-fresh "$tap_dir/hurt"
-run bsi install
-is "$run_status" 0 "with damaged deltas it installs from full payloads"
-like "$run_err" "payload delta .* cannot be used: .*; taking full" "and says why"
-is "$(images)" "$from_deltas" "the images are the same, byte for byte"
-
-# little memory: the delta is passed over without a try
-cp -a "$repo" "$tap_dir/small"
-rm "$tap_dir/small"/targets/*/*.delta
-fresh "$tap_dir/small"
-run bsi install --memory 12
-if [[ $lab_real == yes ]]; then
-	is "$run_status" 0 "a device with little memory takes the full payload at once"
-	unlike "$run_err" "cannot be used" "without asking for the delta"
-fi
 run publish add --from "$cache/old" --to "$cache/new" --no-deltas --json
 is "$(jq '[.components[].payloads[].kind] | unique | join(",")' -r <<<"$run_out")" full "--no-deltas makes full payloads alone"
 finish
