@@ -110,6 +110,12 @@ int agent_public_status(const char *run, json_t **ret, struct error *reterr) MUS
 
 /* Every attached byte against the signed digests, every base file against its base set. */
 int agent_verify(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
+/*
+ * Whether this system is set up for improvements: {"checks": [{"name", "well", "problem"}]}, where
+ * problem says what to do.
+ */
+int agent_doctor(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
+
 /* Who still runs code that was replaced. */
 int agent_exposure(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
 int agent_history(struct agent *a, unsigned limit, json_t **ret, struct error *reterr) MUST_CHECK;

@@ -240,6 +240,29 @@ static int verb_verify(struct verb_call *call, struct error *reterr)
 	return 0;
 }
 
+static int verb_doctor(struct verb_call *call, struct error *reterr)
+{
+	AUTO_SESSION struct session s = {0};
+	AUTO_JSON json_t *document = NULL;
+	const json_t *list;
+	size_t n_problems = 0;
+	int r;
+
+	r = session_open(call, &s, false, reterr);
+	if (r == 0)
+		r = agent_doctor(s.agent, &document, reterr);
+	if (r < 0)
+		return r;
+	print(call, &s, document, show_doctor);
+	list = json_object_get(document, "checks");
+	for (size_t i = 0; i < json_array_size(list); i++)
+		n_problems += json_is_false(json_object_get(json_array_get(list, i), "well"));
+	if (n_problems > 0)
+		return error_set(reterr, -ENOENT, "%zu thing%s not set up", n_problems,
+			n_problems == 1 ? " is" : "s are");
+	return 0;
+}
+
 static int verb_install(struct verb_call *call, struct error *reterr)
 {
 	AUTO_SESSION struct session s = {0};
@@ -419,6 +442,8 @@ static const struct verb verbs[] = {
 		verb_boot_complete},
 	{"verify", NULL, 0, 0, "read every attached and base file and compare digests", NULL,
 		verb_verify},
+	{"doctor", NULL, 0, 0, "whether boot, apt and dpkg are set up for improvements", NULL,
+		verb_doctor},
 	{"exposure", NULL, 0, 0, "which processes still run old code", NULL, verb_exposure},
 	{"history", NULL, 0, 0, "what happened on this device", history_options, verb_history},
 	{"config", "[auto on|off]", 0, 2, "show or change the configuration", NULL, verb_config},

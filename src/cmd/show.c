@@ -262,6 +262,21 @@ void show_verify(const json_t *verify)
 	}
 }
 
+void show_doctor(const json_t *doctor)
+{
+	const json_t *list = json_object_get(doctor, "checks");
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *check = json_array_get(list, i);
+		bool is_well = json_is_true(json_object_get(check, "well"));
+
+		printf("%-12s %s", text_of(check, "name"), is_well ? "well" : "");
+		if (!is_well)
+			put(text_of(check, "problem"));
+		putchar('\n');
+	}
+}
+
 void show_config(const json_t *config)
 {
 	printf("auto %s\n", json_is_true(json_object_get(config, "auto")) ? "on" : "off");

@@ -9,4 +9,5 @@ void show_check(const json_t *check);
 void show_exposure(const json_t *exposure);
 void show_history(const json_t *rows);
 void show_verify(const json_t *verify);
+void show_doctor(const json_t *doctor);
 void show_config(const json_t *config);

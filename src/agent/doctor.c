@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Whether this system is set up so that an improvement comes back after a boot, and package managers
+ * work below it. Reads files of the device, and nothing of the network.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/context.h"
+#include "base/file.h"
+
+#define CONFIG_MAX_BYTES (64U << 10)
+
+struct check {
+	const char *name;
+	const char *needed_by; /* a file without which nobody needs this; NULL: always */
+	const char *path;      /* below the root */
+	const char *text;      /* what it has to hold; NULL: it has to be there */
+	const char *remedy;    /* what is wrong without it, and what to do */
+};
+
+static const struct check checks[] = {
+	{"apt", "usr/bin/apt-get", "etc/apt/apt.conf.d/50bsi", "Dir::Bin::dpkg",
+		"apt takes everything off while it works: install the package bsi again, or run "
+		"'systemd-tmpfiles --create bsi.conf'"},
+	{"dpkg-before", "usr/bin/dpkg", "etc/dpkg/dpkg.cfg.d/bsi", "\npre-invoke=",
+		"dpkg stops at a file on which an improvement is attached: install the package bsi again"},
+	{"dpkg-after", "usr/bin/dpkg", "etc/dpkg/dpkg.cfg.d/bsi", "\npost-invoke=",
+		"what dpkg took off stays off until the next run: install the package bsi again"},
+	{"boot", "usr/bin/systemctl", "etc/systemd/system/sysinit.target.wants/bsi-boot.service", NULL,
+		"nothing is attached at boot: 'systemctl enable bsi-boot.service'"},
+	{"timer", "usr/bin/systemctl", "etc/systemd/system/timers.target.wants/bsi.timer", NULL,
+		"nobody looks for news: 'systemctl enable --now bsi.timer', or run 'bsi run' from cron"},
+};
+
+/* A symbolic link is enough where nothing has to be read: a unit may lie in another tree. */
+static bool is_there(int root_fd, const char *path)
+{
+	AUTO_CLOSE int fd = file_open_in_root(root_fd, path, O_PATH | O_NOFOLLOW);
+
+	return fd >= 0;
+}
+
+static bool holds(int root_fd, const char *path, const char *text)
+{
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(CONFIG_MAX_BYTES);
+	AUTO_CLOSE int fd = file_open_in_root_following(root_fd, path, O_RDONLY | O_NONBLOCK);
+
+	/* a line end before the first line, so that one can look for the start of a line */
+	buffer_put_u8(&bytes, '\n');
+	if (fd < 0 || file_read_fd(fd, CONFIG_MAX_BYTES - 2, &bytes) < 0)
+		return false;
+	buffer_put_u8(&bytes, '\0');
+	return bytes.err == 0 && strstr((const char *)bytes.data, text) != NULL;
+}
+
+static int add(json_t *list, const char *name, bool is_well, const char *text)
+{
+	return json_array_append_new(list, json_pack("{s:s, s:b, s:s?}", "name", name, "well", is_well,
+						   "problem", is_well ? NULL : text)) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
+static int check_files(int root_fd, json_t *list)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(checks); i++) {
+		const struct check *c = &checks[i];
+
+		if (c->needed_by && !is_there(root_fd, c->needed_by))
+			continue;
+		r = add(list, c->name,
+			c->text ? holds(root_fd, c->path, c->text) : is_there(root_fd, c->path),
+			c->remedy);
+	}
+	return r;
+}
+
+int agent_doctor(struct agent *a, json_t **ret, struct error *reterr)
+{
+	AUTO_JSON json_t *list = json_array();
+	struct error why = {0};
+	struct graft_host host;
+	int r;
+
+	if (!list)
+		return -ENOMEM;
+	r = add(list, "mounts", context_host(a, &host, &why) == 0, why.text);
+	if (r == 0)
+		r = check_files(a->root_fd, list);
+	if (r < 0)
+		return error_set(reterr, r, "%s", error_text(r));
+	*ret = json_pack("{s:O}", "checks", list);
+	return *ret ? 0 : -ENOMEM;
+}
