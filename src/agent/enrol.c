@@ -142,6 +142,8 @@ static int save(struct agent *a, const struct trial *t, const char *url, struct 
 		return r;
 	/* nothing of a repository that the device was enrolled at before may speak for this one */
 	r = store_trust_clear(a->store, reterr);
+	if (r == 0)
+		r = store_floor_reset(a->store, reterr);
 	for (size_t i = 0; r == 0 && i < t->n_files; i++)
 		if (t->files[i].bytes.len > 0)
 			r = store_trust_save(a->store, t->files[i].name, t->files[i].bytes.data,

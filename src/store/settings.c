@@ -88,9 +88,22 @@ int store_floor_get(struct store *s, int64_t *ret_utc_s, struct error *reterr)
 	return 0;
 }
 
+static int save_floor(struct store *s, int64_t utc_s, struct error *reterr)
+{
+	AUTO_JSON json_t *content = json_pack("{s:I}", "utc_s", (json_int_t)utc_s);
+
+	return content ? state_save(s, LAYOUT_FLOOR, &state_floor, content, reterr) : -ENOMEM;
+}
+
+int store_floor_reset(struct store *s, struct error *reterr)
+{
+	int r = store_check_locked(s, reterr);
+
+	return r < 0 ? r : save_floor(s, 0, reterr);
+}
+
 int store_floor_set(struct store *s, int64_t utc_s, struct error *reterr)
 {
-	AUTO_JSON json_t *content = NULL;
 	int64_t floor_utc_s;
 	int r;
 
@@ -108,6 +121,5 @@ int store_floor_set(struct store *s, int64_t utc_s, struct error *reterr)
 				       error_text(r))
 			     : 0;
 	}
-	content = json_pack("{s:I}", "utc_s", (json_int_t)utc_s);
-	return content ? state_save(s, LAYOUT_FLOOR, &state_floor, content, reterr) : -ENOMEM;
+	return save_floor(s, utc_s, reterr);
 }

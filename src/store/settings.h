@@ -24,5 +24,7 @@ int store_enrolment_drop(struct store *s, struct error *reterr) MUST_CHECK;
 
 /* Newest time of issue seen in offline-signed metadata; 0 on a fresh device. */
 int store_floor_get(struct store *s, int64_t *ret_utc_s, struct error *reterr) MUST_CHECK;
+/* Another publisher's times say nothing about this one's: the floor begins anew. */
+int store_floor_reset(struct store *s, struct error *reterr) MUST_CHECK;
 /* Raises the floor; a lower value changes nothing and is no error. */
 int store_floor_set(struct store *s, int64_t utc_s, struct error *reterr) MUST_CHECK;
