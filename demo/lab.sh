@@ -12,6 +12,9 @@
 #   lab_base_id                (inside) the base id: "debian:12:amd64"
 #   lab_nginx DIR ROOT         (inside) a web server on loopback; sets $lab_port and $lab_tls_port
 #   lab_listing TREE           one line for each file below TREE: mode, inode, size, times
+#   lab_tree DIR TREE STAGE    (inside) a device that is a whole system of its own: an overlay over
+#                              TREE is the root of another mount namespace; bsi is in /usr/local
+#   lab_in_tree CMD...         run CMD there; files below $lab_tree_root are its files
 
 # Packages with a library that a running program of the demo can use, the best story first.
 lab_candidates="libssl3:openssl libssl3t64:openssl"
@@ -211,4 +214,39 @@ lab_nginx_restart() {
 
 lab_listing() {
 	find "$1" -xdev -printf '%P %y %m %U %G %i %s %T@ %l\n' | LC_ALL=C sort
+}
+
+lab_tree() {
+	local dir=$1 tree=$2 stage=$3
+
+	mkdir -p "$dir/upper" "$dir/work" "$dir/root" "$dir/state"
+	chmod 700 "$dir/state"
+	unshare --mount --propagation private -- bash -c '. "$1"; shift; lab_tree_prepare "$@" || exit 1; exec sleep infinity' \
+		lab "$(realpath "${BASH_SOURCE[0]}")" "$dir" "$tree" "$stage" 2>"$dir/log" &
+	lab_tree_pid=$!
+	lab_tree_root=/proc/$lab_tree_pid/root
+	until [[ -e $lab_tree_root/run/lab ]]; do
+		kill -0 $lab_tree_pid 2>/dev/null || { cat "$dir/log" >&2; return 1; }
+		sleep 0.05
+	done
+}
+
+# shellcheck disable=SC2317
+lab_tree_prepare() {
+	local dir=$1 tree=$2 stage=$3 root=$1/root
+
+	mount -t overlay lab-tree -o "lowerdir=$tree,upperdir=$dir/upper,workdir=$dir/work" "$root" || return 1
+	mkdir -p "$root/usr/local/libexec" "$root/var/lib/bsi" "$root/old"
+	cp -a "$stage/usr/bin/bsi" "$root/usr/local/bin/" && cp -a "$stage/usr/libexec/bsi" "$root/usr/local/libexec/" || return 1
+	mount -t proc lab-proc "$root/proc" && mount --rbind /dev "$root/dev" && mount --rbind /sys "$root/sys" || return 1
+	mount -t tmpfs -o mode=755 lab-run "$root/run" && mount -t tmpfs -o mode=1777 lab-tmp "$root/tmp" || return 1
+	# the state on a plain file system: EROFS images are mounted straight from its files
+	mount --bind "$dir/state" "$root/var/lib/bsi" || return 1
+	cd "$root" && pivot_root . old && umount -l /old && rmdir /old || return 1
+	mount --make-rshared / || return 1
+	touch /run/lab
+}
+
+lab_in_tree() {
+	nsenter --mount="/proc/$lab_tree_pid/ns/mnt" -- "$@"
 }
