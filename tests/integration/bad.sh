@@ -14,7 +14,7 @@ device_package hello 1.0-2 usr/lib/hello/a.txt=a2 usr/lib/hello/noise="@$tap_dir
 device_package hello 1.0-3 usr/lib/hello/a.txt=a3 usr/lib/hello/noise="@$tap_dir/noise"
 lab_base "$packages/hello_1.0-1.deb"
 device_repository
-publish add --from "$packages/hello_1.0-1.deb" --to "$packages/hello_1.0-2.deb" >/dev/null 2>&1
+publish add --no-deltas --from "$packages/hello_1.0-1.deb" --to "$packages/hello_1.0-2.deb" >/dev/null 2>&1
 cp -a "$repo" "$tap_dir/good"
 served=$tap_dir/served
 serve() { rm -rf "$served" && cp -a "${1:-$tap_dir/good}" "$served"; }
@@ -57,7 +57,7 @@ p = sys.argv[1]; b = bytearray(open(p, "rb").read()); b[len(b) // 2] ^= 1; open(
 }
 pristine() { find /var/lib/bsi -mindepth 1 -delete; cp -a "$tap_dir/pristine/." /var/lib/bsi/; }
 cp -a /var/lib/bsi "$tap_dir/pristine"
-publish add --from "$packages/hello_1.0-1.deb" --to "$packages/hello_1.0-3.deb" >/dev/null 2>&1
+publish add --no-deltas --from "$packages/hello_1.0-1.deb" --to "$packages/hello_1.0-3.deb" >/dev/null 2>&1
 cp -a "$repo" "$tap_dir/newer"
 for file in metadata/timestamp.json metadata/3.snapshot.json "metadata/3.$base.json" \
 	"targets/$base/*.index.json" "targets/$base/*.manifest-2.json" "targets/$base/*.full.zst"; do

@@ -88,7 +88,7 @@ is "$(texts)" a2b2 "also when the packages are matched again"
 # a new letter that cannot be had
 bring
 serve "$repo.b"
-rm "$served"/targets/*/*.full.zst
+rm -f "$served"/targets/*/*.full.zst "$served"/targets/*/*.delta
 reboot
 run bsi run
 is "$run_status" 7 "(b) cannot be had, and run says so"
