@@ -88,10 +88,12 @@ unsigned coder_bit_p(struct coder *c, uint32_t p1, unsigned bit)
 	while (c->range < CODER_RANGE_MIN) {
 		c->range <<= 8;
 		c->n_shifts++;
-		if (c->encoding)
+		if (c->encoding) {
 			coder_shift_out(c);
-		else
+		} else {
 			c->code = c->code << 8 | coder_next_byte(c);
+			c->low = (c->low << 8) & CODER_MASK;
+		}
 	}
 	return bit;
 }
@@ -104,22 +106,22 @@ uint64_t coder_spent(const struct coder *c)
 	return ((8 * c->n_shifts + CODER_TOP_BITS - log) << 16) - part;
 }
 
-/* Of all values in [low, low + range) take the one with most zero bytes at the end; those are not
- * written: a decoder reads zeros there. */
-static int coder_flush(struct coder *c)
+/* Of all values in [low, low + range) the one with most zero bytes at the end. */
+static uint64_t coder_last_value(const struct coder *c)
 {
-	uint64_t value = c->low;
-
 	for (unsigned bits = CODER_TOP_BITS; bits; bits -= 8) {
 		uint64_t mask = (UINT64_C(1) << bits) - 1;
 		uint64_t rounded = (c->low + mask) & ~mask;
 
-		if (rounded - c->low < c->range) {
-			value = rounded;
-			break;
-		}
+		if (rounded - c->low < c->range)
+			return rounded;
 	}
-	c->low = value;
+	return c->low;
+}
+
+static int coder_flush(struct coder *c)
+{
+	c->low = coder_last_value(c);
 	for (unsigned i = 0; i <= CODER_TOP_BITS / 8; i++)
 		coder_shift_out(c);
 	if (c->n_pending)
@@ -139,6 +141,9 @@ int coder_finish(struct coder *c)
 		return c->err;
 	/* The encoder drops zero bytes at the end: what is left unread, or is zero, must not be. */
 	if (c->at < c->filled || c->last == 0)
+		return -BSI_E_FORMAT;
+	/* nor anything behind the end that changes nothing */
+	if (((c->low + c->code) & CODER_MASK) != (coder_last_value(c) & CODER_MASK))
 		return -BSI_E_FORMAT;
 	if (!c->overrun) {
 		(void)coder_next_byte(c);
