@@ -29,6 +29,7 @@ enum agent_flags {
 	AGENT_FORCE_LOOP = 1 << 0, /* images through loop devices, as on kernels before 6.12 */
 	AGENT_BOOT = 1 << 1,       /* nothing runs yet that a change could disturb */
 	AGENT_SWITCHED_OFF = 1 << 2, /* nothing is to be attached in this boot */
+	AGENT_RESTART = 1 << 3,    /* after a change, restart what it is not in effect for */
 };
 
 struct agent_settings {
@@ -67,6 +68,12 @@ int agent_enrol(struct agent *a, const char *url, const void *root, size_t root_
 
 /* Ask the repository, obey nothing yet: what would be done and why. */
 int agent_check(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
+
+/*
+ * What the current improvement would change, and who would have to be restarted; or, where it is
+ * attached, who has to be.
+ */
+int agent_plan(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
 
 /* letter NULL: the current one. Also completes what an earlier run began. */
 int agent_install(struct agent *a, const char *letter, json_t **ret, struct error *reterr)
@@ -116,10 +123,10 @@ int agent_verify(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK
  */
 int agent_doctor(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
 
-/* Who still runs code that was replaced. */
+/* Who still runs code that was replaced, and what ends it. */
 int agent_exposure(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
 int agent_history(struct agent *a, unsigned limit, json_t **ret, struct error *reterr) MUST_CHECK;
 
-/* The whole configuration; key NULL reads it, else key is set to value ("on", "off"). */
+/* The whole configuration; key NULL reads it, else key is set to value. */
 int agent_config(struct agent *a, const char *key, const char *value, json_t **ret,
 	struct error *reterr) MUST_CHECK;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/restart.h"
 #include "agent/settled.h"
 #include "agent/status.h"
 #include "agent/switch.h"
@@ -46,6 +47,7 @@ const char *change_word(const struct graft_report *report)
 int agent_install(struct agent *a, const char *letter, json_t **ret, struct error *reterr)
 {
 	AUTO(remote) struct remote *remote = NULL;
+	AUTO_JSON json_t *restarts = NULL;
 	struct graft_report graft = {0};
 	struct decision decision;
 	const struct asking asking = {.is_asked = true, .letter = letter};
@@ -74,7 +76,12 @@ int agent_install(struct agent *a, const char *letter, json_t **ret, struct erro
 	}
 	if (strcmp(action, "nothing") != 0)
 		context_history(a, action, taken, decision.reason);
-	return change_report(a, action, taken, decision.reason, &graft, ret, reterr);
+	if (a->settings.flags & AGENT_RESTART)
+		restarts = restart_after(a);
+	r = change_report(a, action, taken, decision.reason, &graft, ret, reterr);
+	if (r == 0 && restarts && json_object_set(*ret, "restarts", restarts) < 0)
+		context_note(a, "units were restarted; no memory to tell about it");
+	return r;
 }
 
 /*
@@ -174,7 +181,7 @@ static int run(struct agent *a, struct remote *remote, bool is_fresh, struct dec
 int agent_run(struct agent *a, json_t **ret, struct error *reterr)
 {
 	AUTO(remote) struct remote *remote = NULL;
-	AUTO_JSON json_t *status = NULL;
+	AUTO_JSON json_t *status = NULL, *restarts = NULL;
 	struct graft_report graft = {0};
 	struct decision decision = {0};
 	struct error unreached = {0};
@@ -191,11 +198,18 @@ int agent_run(struct agent *a, json_t **ret, struct error *reterr)
 	if (refreshed < 0)
 		status_keep_failure(a, &unreached);
 	r = run(a, remote, refreshed == 0, &decision, &graft, &action, reterr);
-	if (action) {
-		letter = decision.entry ? decision.entry->letter : NULL;
+	letter = decision.entry ? decision.entry->letter : NULL;
+	if (action)
 		context_history(a, action, letter, decision.reason[0] ? decision.reason : NULL);
+	if (restart_is_automatic(a))
+		restarts = restart_after(a);
+	if (restarts && !action)
+		action = "restarted";
+	if (action) {
 		if (change_report(a, action, letter, decision.reason, &graft, ret, NULL) < 0)
 			context_note(a, "%s: it was done; no memory to tell about it", action);
+		else if (restarts && json_object_set(*ret, "restarts", restarts) < 0)
+			context_note(a, "units were restarted; no memory to tell about it");
 	} else if (status_compose(a, &status, r < 0 ? NULL : reterr) < 0 && r == 0) {
 		context_note(a, "the status could not be renewed");
 	}

@@ -129,8 +129,8 @@ static json_t *row_of(json_t *list, const struct exposure_entry *e)
 
 	if (row && json_integer_value(json_object_get(row, "pid")) == e->pid)
 		return row;
-	row = json_pack("{s:i, s:i, s:s, s:[], s:[], s:[], s:b}", "pid", (int)e->pid, "uid",
-		(int)e->uid, "command", e->comm, "components", "paths", "cves", "private_mounts", 0);
+	row = json_pack("{s:i, s:I, s:i, s:s, s:[], s:[], s:[], s:b}", "pid", (int)e->pid,
+		"start_ticks", (json_int_t)e->start_ticks, "uid", (int)e->uid, "command", e->comm, "components", "paths", "cves", "private_mounts", 0);
 	if (!row || json_array_append_new(list, row) < 0)
 		return NULL;
 	return row;
@@ -199,4 +199,66 @@ int exposed_scan(struct agent *a, const struct installed *installed,
 	if (r < 0)
 		return r;
 	return describe(report, installed->manifest, ret);
+}
+
+/* What is attached and would be exchanged or go off. */
+static int add_leaving(struct targets *t, const struct fit *fit, const struct graft_state *state)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < state->n_mounts; i++) {
+		const struct graft_mount *m = &state->mounts[i];
+		bool is_kept = false;
+
+		for (size_t k = 0; fit && k < fit->n_components; k++) {
+			const struct fit_component *c = &fit->components[k];
+
+			is_kept |= c->match.verdict == MATCH_SET &&
+				strcmp(c->component->name, m->component) == 0 &&
+				digest_equal(&c->component->image.digest, &m->digest);
+		}
+		for (size_t k = 0; k < t->n; k++)
+			is_kept |= t->list[k].kind == EXPOSURE_DEVICE && t->list[k].dev == m->dev;
+		if (!is_kept)
+			r = add(t, (struct exposure_target){.kind = EXPOSURE_DEVICE,
+				.component = m->component,
+				.path = m->path,
+				.fd = -EBADF,
+				.dev = m->dev});
+	}
+	return r;
+}
+
+/* Base files that would be covered, or are already and still in use. */
+static int add_coming(struct targets *t, const struct fit *fit)
+{
+	int r = 0;
+
+	for (size_t i = 0; fit && i < fit->n_components; i++) {
+		const struct fit_component *c = &fit->components[i];
+
+		for (size_t k = 0; r == 0 && k < c->component->n_files; k++)
+			if (c->match.verdict == MATCH_SET && fit_has_file(c, k) && c->files[k] >= 0)
+				r = add(t, (struct exposure_target){.kind = EXPOSURE_BASE,
+					.component = c->component->name,
+					.path = c->component->files[k].path,
+					.fd = c->files[k]});
+	}
+	return r;
+}
+
+int exposed_scan_coming(const struct fit *fit, const struct manifest *coming,
+	const struct graft_state *state, json_t **ret, struct error *reterr)
+{
+	__attribute__((cleanup(targets_done))) struct targets targets = {0};
+	AUTO(exposure_report) struct exposure_report *report = NULL;
+	int r;
+
+	r = add_leaving(&targets, fit, state);
+	if (r == 0)
+		r = add_coming(&targets, fit);
+	if (r == 0)
+		/* mount tables tell nothing yet: the base lies bare everywhere */
+		r = exposure_scan(NULL, targets.list, targets.n, &report, reterr);
+	return r < 0 ? r : describe(report, coming, ret);
 }

@@ -6,13 +6,20 @@
 
 /*
  * {"exposed": n, "unknown": n, "processes": n, "scan_us": n,
- *  "list": [{"pid", "uid", "command", "components": [..], "paths": [..], "cves": [..],
+ *  "list": [{"pid", "start_ticks", "uid", "command", "components": [..], "paths": [..], "cves": [..],
  *            "private_mounts": bool}]}
  *
  * Old code is: the base's, where something of ours lies over it now; and that of every earlier
  * image, whatever is attached now.
  */
 int exposed_scan(struct agent *a, const struct installed *installed,
+	const struct graft_state *state, json_t **ret, struct error *reterr) MUST_CHECK;
+
+/*
+ * The same, for a change that is yet to come: who uses what it would replace, with the CVEs of the
+ * manifest that comes. fit and coming NULL: everything would go off.
+ */
+int exposed_scan_coming(const struct fit *fit, const struct manifest *coming,
 	const struct graft_state *state, json_t **ret, struct error *reterr) MUST_CHECK;
 
 /* Whether a file of a component is covered by its image now. */

@@ -7,6 +7,7 @@
 
 #include "agent/context.h"
 #include "agent/exposed.h"
+#include "agent/restart.h"
 #include "agent/status.h"
 #include "base/file.h"
 #include "base/utc.h"
@@ -29,6 +30,7 @@ int agent_exposure(struct agent *a, json_t **ret, struct error *reterr)
 {
 	__attribute__((cleanup(installed_done))) struct installed installed = {0};
 	AUTO(graft_state) struct graft_state *state = NULL;
+	AUTO_JSON json_t *exposure = NULL;
 	struct graft_host host;
 	int r;
 
@@ -38,7 +40,11 @@ int agent_exposure(struct agent *a, json_t **ret, struct error *reterr)
 	if (r == 0)
 		r = graft_state_read(&host, &state, reterr);
 	if (r == 0)
-		r = exposed_scan(a, &installed, state, ret, reterr);
+		r = exposed_scan(a, &installed, state, &exposure, reterr);
+	if (r == 0)
+		r = restart_describe(a, exposure, NULL, reterr);
+	if (r == 0)
+		*ret = take_ptr(exposure);
 	return r;
 }
 
@@ -82,32 +88,67 @@ int agent_check(struct agent *a, json_t **ret, struct error *reterr)
 	return *ret ? 0 : -ENOMEM;
 }
 
+/* What may be set: the first value is what holds where nothing was set. */
+struct setting {
+	const char *key;
+	const char *values[2];
+	bool is_switch; /* kept as a bool, not as the word */
+};
+
+static const struct setting settings[] = {
+	{"auto", {"off", "on"}, true},
+	{"restart", {"ask", "auto"}, false},
+};
+
+static const struct setting *find_setting(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+		if (strcmp(settings[i].key, key) == 0)
+			return &settings[i];
+	return NULL;
+}
+
+static json_t *setting_json(const struct setting *setting, const char *value)
+{
+	return setting->is_switch ? json_boolean(strcmp(value, "on") == 0) : json_string(value);
+}
+
+static int set_config(json_t *config, const char *key, const char *value, struct error *reterr)
+{
+	const struct setting *setting = find_setting(key);
+
+	if (!setting)
+		return error_set(reterr, -BSI_E_USAGE,
+			"there is no setting '%s'; there are: auto, restart", key);
+	if (strcmp(value, setting->values[0]) != 0 && strcmp(value, setting->values[1]) != 0)
+		return error_set(reterr, -BSI_E_USAGE, "%s takes %s or %s, not '%s'", key,
+			setting->values[1], setting->values[0], value);
+	return json_object_set_new(config, key, setting_json(setting, value)) < 0 ? -ENOMEM : 0;
+}
+
 int agent_config(struct agent *a, const char *key, const char *value, json_t **ret,
 	struct error *reterr)
 {
-	AUTO_JSON json_t *config = NULL;
+	AUTO_JSON json_t *config = NULL, *tried = json_object();
 	int r;
 
-	if (key && strcmp(key, "auto") != 0)
-		return error_set(reterr, -BSI_E_USAGE, "there is no setting '%s'; there is: auto",
-			key);
-	if (key && strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
-		return error_set(reterr, -BSI_E_USAGE, "%s takes on or off, not '%s'", key, value);
-	r = key ? store_lock(a->store, reterr) : 0;
+	/* a word that is wrong is told before the lock is taken */
+	r = key ? set_config(tried, key, value, reterr) : 0;
+	if (r == 0 && key)
+		r = store_lock(a->store, reterr);
 	if (r == 0)
 		r = store_config_load(a->store, &config, reterr);
+	if (r == 0 && key)
+		r = set_config(config, key, value, reterr);
+	if (r == 0 && key)
+		r = store_config_save(a->store, config, reterr);
 	if (r < 0)
 		return r;
-	if (key) {
-		if (json_object_set_new(config, key, json_boolean(strcmp(value, "on") == 0)) < 0)
+	for (size_t i = 0; !key && i < ARRAY_SIZE(settings); i++)
+		if (!json_object_get(config, settings[i].key) &&
+			json_object_set_new(config, settings[i].key,
+				setting_json(&settings[i], settings[i].values[0])) < 0)
 			return -ENOMEM;
-		r = store_config_save(a->store, config, reterr);
-		if (r < 0)
-			return r;
-	} else if (!json_object_get(config, "auto")) {
-		if (json_object_set_new(config, "auto", json_false()) < 0)
-			return -ENOMEM;
-	}
 	*ret = take_ptr(config);
 	return 0;
 }

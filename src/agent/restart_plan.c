@@ -336,6 +336,9 @@ static enum restart_end judge_program(const struct restart_facts *facts,
 	if (p->activation == ACTIVATION_BOOT) {
 		end = RESTART_REBOOT;
 		why = "it changes at the next boot";
+	} else if (p->place.kind == PLACE_INIT && facts->was_reexecuted) {
+		end = RESTART_REBOOT;
+		why = "systemd started itself anew already since the change, and keeps old code";
 	} else if (p->place.kind == PLACE_INIT) {
 		end = facts->has_systemd ? RESTART_INIT : RESTART_REBOOT;
 		why = facts->has_systemd ? "systemd starts itself anew and keeps what it knows" :

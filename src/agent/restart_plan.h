@@ -54,6 +54,7 @@ struct restart_facts {
 	size_t n_units;
 	const struct reserved *reserved;
 	bool has_systemd, has_hooks;
+	bool was_reexecuted; /* process 1, since the last change */
 };
 
 struct restart_step {

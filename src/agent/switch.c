@@ -5,6 +5,7 @@
 
 #include "agent/attach.h"
 #include "agent/images.h"
+#include "agent/restarted.h"
 #include "agent/settled.h"
 #include "agent/status.h"
 #include "store/download.h"
@@ -72,6 +73,7 @@ static void finish(struct agent *a, uint64_t number, const struct fit *fit,
 	const struct packages_stamp now = packages_stamp(a->root_fd);
 
 	status_keep_attach(a, number, fit, outcome);
+	restarted_forget_others(a, number);
 	/* what is held, or lacks its image, is looked at again by the next run; what it came from stays */
 	if (outcome->gate.n_holds > 0 || !images_are_whole(fit))
 		return;

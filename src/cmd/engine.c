@@ -78,6 +78,8 @@ static enum agent_flags session_flags(const struct verb_call *call)
 
 	if (call_has(call, "loop"))
 		flags |= AGENT_FORCE_LOOP;
+	if (call_has(call, "restart"))
+		flags |= AGENT_RESTART;
 	if (call_has(call, "boot"))
 		flags |= AGENT_BOOT;
 	if (is_switched_off())
@@ -200,6 +202,11 @@ static int plain(struct verb_call *call, int (*verb)(struct agent *, json_t **, 
 static int verb_check(struct verb_call *call, struct error *reterr)
 {
 	return plain(call, agent_check, show_check, reterr);
+}
+
+static int verb_plan(struct verb_call *call, struct error *reterr)
+{
+	return plain(call, agent_plan, show_plan, reterr);
 }
 
 static int verb_exposure(struct verb_call *call, struct error *reterr)
@@ -364,7 +371,7 @@ static int verb_config(struct verb_call *call, struct error *reterr)
 	int r;
 
 	if (call_n_arguments(call) == 1)
-		return error_set(reterr, -BSI_E_USAGE, "a value is missing: bsi config %s on|off",
+		return error_set(reterr, -BSI_E_USAGE, "a value is missing: bsi config %s VALUE",
 			call_argument(call, 0));
 	r = session_open(call, &s, false, reterr);
 	if (r == 0)
@@ -403,6 +410,11 @@ static const struct verb_option enroll_options[] = {
 	{0},
 };
 
+static const struct verb_option install_options[] = {
+	{"restart", VERB_FLAG, NULL, "then restart the units that still run old code"},
+	{0},
+};
+
 static const struct verb_option leave_options[] = {
 	{"below-minimum", VERB_FLAG, NULL, "although that is below the publisher's minimum"},
 	{0},
@@ -429,7 +441,9 @@ static const struct verb verbs[] = {
 	{"enroll", "URL --root FILE", 1, 1, "trust a publisher's repository", enroll_options,
 		verb_enroll},
 	{"check", NULL, 0, 0, "ask the repository for news; change nothing", NULL, verb_check},
-	{"install", "[LETTER]", 0, 1, "take the current improvement, or this one", NULL, verb_install},
+	{"plan", NULL, 0, 0, "what would have to be restarted; change nothing", NULL, verb_plan},
+	{"install", "[LETTER]", 0, 1, "take the current improvement, or this one", install_options,
+		verb_install},
 	{"remove", NULL, 0, 0, "go back to the base; that letter does not return by itself",
 		leave_options, verb_remove},
 	{"rollback", NULL, 0, 0, "go back to what was attached before", leave_options, verb_rollback},
@@ -444,9 +458,9 @@ static const struct verb verbs[] = {
 		verb_verify},
 	{"doctor", NULL, 0, 0, "whether boot, apt and dpkg are set up for improvements", NULL,
 		verb_doctor},
-	{"exposure", NULL, 0, 0, "which processes still run old code", NULL, verb_exposure},
+	{"exposure", NULL, 0, 0, "which processes still run old code, and what ends it", NULL, verb_exposure},
 	{"history", NULL, 0, 0, "what happened on this device", history_options, verb_history},
-	{"config", "[auto on|off]", 0, 2, "show or change the configuration", NULL, verb_config},
+	{"config", "[KEY VALUE]", 0, 2, "show or change the configuration", NULL, verb_config},
 	{"base", "-- COMMAND...", 0, -1, "run a command with /usr as the base has it", base_options,
 		verb_base},
 	{"hook", "pre|post", 1, 1, "what dpkg calls before and after it changes packages", NULL,

@@ -164,6 +164,31 @@ void show_status(const json_t *status)
 		puts("automatic installation is off");
 }
 
+static void show_restarts(const json_t *restarts)
+{
+	for (size_t i = 0; i < json_array_size(restarts); i++) {
+		const json_t *row = json_array_get(restarts, i);
+		const json_t *exposed = json_object_get(row, "exposed");
+		const char *unit = text_of(row, "unit");
+
+		put(text_of(row, "result"));
+		putchar(' ');
+		put(*unit ? unit : text_of(row, "hook"));
+		if (*text_of(row, "reason")) {
+			fputs(": ", stdout);
+			put(text_of(row, "reason"));
+		}
+		putchar('\n');
+		for (size_t k = 0; k < json_array_size(exposed) && k < LIST_MAX; k++) {
+			const json_t *process = json_array_get(exposed, k);
+
+			printf("  still runs old code: %lld ", number_of(process, "pid"));
+			put(text_of(process, "command"));
+			putchar('\n');
+		}
+	}
+}
+
 void show_change(const json_t *change)
 {
 	const json_t *files = json_object_get(change, "files");
@@ -191,6 +216,7 @@ void show_change(const json_t *change)
 			number_of(files, "attached"), number_of(files, "exchanged"),
 			number_of(files, "off"));
 	}
+	show_restarts(json_object_get(change, "restarts"));
 	show_status(json_object_get(change, "status"));
 }
 
@@ -208,16 +234,133 @@ void show_check(const json_t *check)
 	putchar('\n');
 }
 
+/* "ssh.service: 3 processes, openssl: CVE-2026-0001" */
+static void show_step(const json_t *step)
+{
+	size_t n = json_array_size(json_object_get(step, "processes"));
+	const json_t *cves = json_object_get(step, "cves");
+	const char *place = text_of(step, "unit");
+	bool is_unit = *place && strcmp(text_of(step, "end"), "relaunch") != 0;
+
+	fputs("    ", stdout);
+	put(is_unit ? place : text_of(step, "command"));
+	if (is_unit)
+		printf(" (%zu process%s)", n, n == 1 ? "" : "es");
+	else if (n > 1)
+		printf(" (%lld and %zu more)", number_of(step, "pid"), n - 1);
+	else
+		printf(" (%lld)", number_of(step, "pid"));
+	if (json_array_size(json_object_get(step, "components")) > 0) {
+		fputs(": ", stdout);
+		put_list(json_object_get(step, "components"), ", ");
+	}
+	if (json_array_size(cves) > 0) {
+		fputs(", ", stdout);
+		put_list(cves, " ");
+	}
+	fputs("\n      ", stdout);
+	put(text_of(step, "reason"));
+	putchar('\n');
+}
+
+/* What ends it, in the order of the plan, under one heading for each way. */
+static void show_steps(const json_t *plan)
+{
+	static const struct {
+		const char *end, *heading;
+	} ways[] = {
+		{"restart", "units to restart, in this order:"},
+		{"along", "restarted with them:"},
+		{"reexecute", "process 1, which starts itself anew:"},
+		{"hook", "for the programs in /etc/bsi/restart.d:"},
+		{"wait", "ends by itself:"},
+		{"ask", "to restart by hand, when it suits:"},
+		{"relaunch", "programs for their users to close and start again:"},
+		{"reboot", "waits for the next boot:"},
+	};
+
+	for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
+		size_t n = 0;
+
+		for (size_t i = 0; i < json_array_size(plan); i++) {
+			const json_t *step = json_array_get(plan, i);
+
+			if (strcmp(text_of(step, "end"), ways[way].end) != 0)
+				continue;
+			if (n == 0)
+				printf("  %s\n", ways[way].heading);
+			if (n++ < LIST_MAX)
+				show_step(step);
+		}
+		if (n > LIST_MAX)
+			printf("    ... and %zu more; --json lists all\n", n - LIST_MAX);
+	}
+}
+
+void show_plan(const json_t *plan)
+{
+	const char *action = text_of(plan, "action");
+	size_t n = json_array_size(json_object_get(plan, "list"));
+	bool is_coming = strcmp(action, "nothing") != 0;
+
+	if (strcmp(action, "remove") == 0)
+		printf("(%s) would be taken off: ", text_of(plan, "letter"));
+	else if (is_coming)
+		printf("(%s) would be installed: ", text_of(plan, "letter"));
+	put(text_of(plan, "why"));
+	putchar('\n');
+	if (n == 0)
+		puts(is_coming ? "nothing that runs uses what it replaces" :
+				 "no process runs old code");
+	else
+		printf("%zu process%s %s:\n", n, n == 1 ? "" : "es",
+			is_coming ? "would run old code until this is done" :
+				    "still run old code until this is done");
+	show_steps(json_object_get(plan, "plan"));
+}
+
+/* One line for a process: where it lives, since when, what it runs. */
+static void show_exposed(const json_t *row)
+{
+	const json_t *cves = json_object_get(row, "cves");
+	const char *unit = text_of(row, "unit");
+
+	printf("  %7lld ", number_of(row, "pid"));
+	put(text_of(row, "command"));
+	printf(", since %s, ", text_of(row, "since"));
+	put(*unit ? unit : text_of(row, "place"));
+	if (json_array_size(json_object_get(row, "components")) > 0) {
+		fputs(": ", stdout);
+		put_list(json_object_get(row, "components"), ", ");
+	} else {
+		fputs(": an earlier image", stdout);
+	}
+	if (json_array_size(cves) > 0) {
+		fputs(", ", stdout);
+		put_list(cves, " ");
+	}
+	if (json_is_true(json_object_get(row, "private_mounts")))
+		fputs(" (its mount namespace keeps the old files)", stdout);
+	putchar('\n');
+}
+
 void show_exposure(const json_t *exposure)
 {
 	json_int_t exposed = number_of(exposure, "exposed"), unknown = number_of(exposure, "unknown");
+	const json_t *list = json_object_get(exposure, "list");
 
 	printf("%lld of %lld processes run%s old code", exposed, number_of(exposure, "processes"),
 		exposed == 1 ? "s" : "");
 	if (unknown > 0)
 		printf("; %lld could not be looked at", unknown);
 	putchar('\n');
-	show_processes(exposure);
+	for (size_t i = 0; i < json_array_size(list) && i < LIST_MAX; i++)
+		show_exposed(json_array_get(list, i));
+	if (json_array_size(list) > LIST_MAX)
+		printf("  ... and %zu more; --json lists all\n", json_array_size(list) - LIST_MAX);
+	if (json_array_size(list) > 0)
+		puts("what ends it:");
+	show_steps(json_object_get(exposure, "plan"));
 }
 
 void show_history(const json_t *rows)
@@ -279,5 +422,8 @@ void show_doctor(const json_t *doctor)
 
 void show_config(const json_t *config)
 {
+	const char *restart = text_of(config, "restart");
+
 	printf("auto %s\n", json_is_true(json_object_get(config, "auto")) ? "on" : "off");
+	printf("restart %s\n", *restart ? restart : "ask");
 }

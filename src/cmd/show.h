@@ -6,6 +6,7 @@
 void show_status(const json_t *status);
 void show_change(const json_t *change);
 void show_check(const json_t *check);
+void show_plan(const json_t *plan);
 void show_exposure(const json_t *exposure);
 void show_history(const json_t *rows);
 void show_verify(const json_t *verify);
