@@ -2,7 +2,7 @@
 # The two commands of the README. Everything else is meson: see HACKING.md.
 BUILD ?= build
 
-.PHONY: all setup demo test check lint fuzz clean
+.PHONY: all setup demo demo-webkit test prove deb vm check lint fuzz clean
 
 all: setup
 	@tools/build $(BUILD)
@@ -15,9 +15,36 @@ setup:
 demo: all
 	@demo/run $(BUILD)
 
+# A browser engine is patched under a real browser. Loads about 250 MB the first time; says so.
+demo-webkit:
+	@tools/setup webkit
+	@tools/build $(BUILD)
+	@demo/webkit $(BUILD)
+
 # Every test: lint, gcc and clang, unit, integration, sanitizers, fuzz corpora.
-test: setup
+test:
+	@tools/setup vm
 	@tools/check
+
+# The packages, in a clean chroot of each release; lintian, and a second build with the same bytes.
+deb:
+	@tools/setup vm
+	@for suite in bookworm trixie; do \
+		tools/deb $$suite $(BUILD)/deb && tools/deb check $$suite $(BUILD)/deb || exit 1; \
+	done
+
+# A real Debian 12 and a real Debian 13 in virtual machines, from the packages.
+vm:
+	@tools/setup vm
+	@status=0; for suite in bookworm trixie; do \
+		tests/vm/run $(BUILD) $$suite || status=1; \
+	done; exit $$status
+
+# The long tests, on real software from the package archive: see tools/prove.
+prove:
+	@tools/setup webkit
+	@tools/build $(BUILD)
+	@tools/prove $(BUILD)
 
 clean:
 	rm -rf build build-*
