@@ -94,8 +94,7 @@ static void leave_off(struct fit *fit)
 				sizeof fit->components[i].problem, AGENT_SWITCHED_OFF_TEXT);
 }
 
-/* dpkg may have none of its locks yet, and had everything taken off for its work. */
-static int check_package_work(const struct agent *a, struct error *reterr)
+int attach_check_packages(const struct agent *a, struct error *reterr)
 {
 	pid_t pid = package_work_holder(a->settings.run);
 
@@ -170,7 +169,7 @@ int attach_fit(struct agent *a, struct fit *fit, enum gate_flags flags, struct a
 	if (r == 0)
 		r = make_wish(&wish, fit, state, &ret->gate);
 	if (r == 0)
-		r = check_package_work(a, reterr);
+		r = attach_check_packages(a, reterr);
 	if (r == 0)
 		r = graft_lock_dpkg(&host, &lock_fd, reterr);
 	return r < 0 ? r

@@ -23,3 +23,9 @@ void attach_outcome_done(struct attach_outcome *o);
  */
 int attach_fit(struct agent *a, struct fit *fit, enum gate_flags flags, struct attach_outcome *ret,
 	struct error *reterr) MUST_CHECK;
+
+/*
+ * -BSI_E_BUSY while a dpkg is at work for which everything was taken off: it may have none of its
+ * own locks yet. A look that costs nothing, before work that is in vain then.
+ */
+int attach_check_packages(const struct agent *a, struct error *reterr) MUST_CHECK;

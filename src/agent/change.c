@@ -226,7 +226,10 @@ int agent_attach(struct agent *a, json_t **ret, struct error *reterr)
 	int r;
 
 	*ret = NULL;
-	r = store_lock(a->store, reterr);
+	/* before the lock: the hook that runs when dpkg is done should find it free */
+	r = attach_check_packages(a, reterr);
+	if (r == 0)
+		r = store_lock(a->store, reterr);
 	if (r < 0 || settled_is(a))
 		return r;
 	r = take_current(a, NULL, &graft, reterr);

@@ -220,8 +220,8 @@ static bool hook(int argc, char **argv, int *ret_status)
 
 int main(int argc, char **argv)
 {
-	static char name[] = "bsi", attach[] = "attach";
-	char *attach_arguments[] = {name, attach, NULL};
+	static char name[] = "bsi", attach[] = "attach", wait[] = "--wait";
+	char *attach_arguments[] = {name, attach, wait, NULL};
 	int status;
 
 	if (argc > 1 && strcmp(argv[1], "base") == 0)
@@ -229,6 +229,6 @@ int main(int argc, char **argv)
 	if (argc > 1 && strcmp(argv[1], "detach") == 0)
 		return detach(argc);
 	if (argc > 1 && strcmp(argv[1], "hook") == 0)
-		return hook(argc, argv, &status) ? run_engine(2, attach_arguments) : status;
+		return hook(argc, argv, &status) ? run_engine(3, attach_arguments) : status;
 	return run_engine(argc, argv);
 }

@@ -26,6 +26,8 @@
 #define HISTORY_ROWS_DEFAULT 20
 #define HISTORY_ROWS_MAX_SHOWN 10000
 #define RUN_DEFAULT "/run/bsi"
+#define WAIT_PAUSE_NS 200000000
+#define WAIT_PAUSES 100 /* 20 s in all */
 #define MEMORY_MIN_BYTES ((uint64_t)24 << 20) /* what a full payload needs, and some */
 #define COMMAND_LINE_MAX_BYTES 65536 /* of the kernel; architectures allow at most 4096 */
 
@@ -308,7 +310,14 @@ static int verb_run(struct verb_call *call, struct error *reterr)
 
 static int verb_attach(struct verb_call *call, struct error *reterr)
 {
-	return quiet(call, call_has(call, "boot") ? agent_boot : agent_attach, reterr);
+	const struct timespec pause = {.tv_nsec = WAIT_PAUSE_NS};
+	unsigned n_waits = call_has(call, "wait") ? WAIT_PAUSES : 0;
+	int r;
+
+	do {
+		r = quiet(call, call_has(call, "boot") ? agent_boot : agent_attach, reterr);
+	} while (r == -BSI_E_BUSY && n_waits-- > 0 && nanosleep(&pause, NULL) == 0);
+	return r;
 }
 
 static int verb_boot_complete(struct verb_call *call, struct error *reterr)
@@ -421,6 +430,7 @@ static const struct verb_option leave_options[] = {
 };
 
 static const struct verb_option attach_options[] = {
+	{"wait", VERB_FLAG, NULL, "wait up to 20 s for another bsi or a package manager"},
 	{"boot", VERB_FLAG, NULL, "count the boot first, and go back after two that did not complete"},
 	{0},
 };
