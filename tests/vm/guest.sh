@@ -19,7 +19,7 @@ status() {
 # what dpkg and ldconfig themselves write, and without our package.
 listing() {
 	find /usr -xdev ! -type d -printf '%P %y %m %U %G %i %s %T@ %l\n' |
-		grep -vE '^((lib|share)/(systemd/system/bsi|tmpfiles\.d/bsi|libexec)|bin/bsi|libexec/bsi|share/(doc|lintian/overrides|man/man1|bash-completion/completions)/bsi)' |
+		grep -vE '^((lib|share)/(systemd/system/bsi|tmpfiles\.d/bsi|libexec)|bin/bsi|libexec/bsi|lib/bsi/|share/(doc|lintian/overrides|man/man1|bash-completion/completions)/bsi)' |
 		LC_ALL=C sort
 }
 
