@@ -1,3 +1,4 @@
+#!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 # bsi-delta as people use it: files, directories, bad input, full disks.
