@@ -15,7 +15,9 @@ is "$run_status:$(lab)" 0:202 "(b) does not come back by itself" || diag "$run_o
 pass "the boot is complete" wait_for 60 test ! -e /var/lib/bsi/boot
 
 # for the next boot: an image that was damaged on the disk
-image=$(for i in /var/lib/bsi/images/*; do cmp -s <(tail -c +1 "$i") /dev/null || grep -lq lab "$i" && echo "$i"; done | head -n 1)
-dd if=/dev/urandom of="$image" bs=1 seek=5000 count=64 conv=notrunc 2>/dev/null
+generation=$(jq .content.current /var/lib/bsi/current)
+image=$(jq -r '.content.components[] | select(.name == "liblab1").image' "/var/lib/bsi/generations/$generation/generation.json")
+dd if=/dev/urandom of="/var/lib/bsi/images/$image" bs=1 seek=5000 count=64 conv=notrunc 2>/dev/null
+is "$?" 0 "the image of liblab1 is damaged on the disk"
 sync
 finish
