@@ -77,6 +77,15 @@ static bool script_changes_rights(const struct compare *c, const struct compare_
 	return strstr(scripts, row->to->stored_path) || strstr(scripts, row->to->path);
 }
 
+/* A file that goes from one package to another while devices may have either, or both. */
+static bool is_of_neighbour(const struct compare *c, const struct compare_row *row, size_t from)
+{
+	const struct package *p = &c->from[from]->packages[row->base[from]->package];
+
+	return strcmp(p->name, c->to->packages[row->package].name) != 0 &&
+		state_package(c->to, p->name, p->architecture) != NULL;
+}
+
 static const char *refuse_type(const struct compare *c, const struct compare_row *row)
 {
 	mode_t type = row->to->mode & S_IFMT;
@@ -90,6 +99,9 @@ static const char *refuse_type(const struct compare *c, const struct compare_row
 		has_base = true;
 		if ((base->mode & S_IFMT) != type)
 			return "it changes its type";
+		if (is_of_neighbour(c, row, i))
+			return "in a base state it belongs to another package, which the patched "
+			       "state has, too";
 		if (base->is_altered)
 			return "the base's file is not what its package shipped, so no device has it";
 	}

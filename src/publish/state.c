@@ -202,14 +202,64 @@ static int resolve_hardlinks(struct state *s, struct error *reterr)
 	return 0;
 }
 
+/* The entry that describes a name's inode, within its package; files are sorted, not yet unique. */
+static const struct state_file *inode_of(const struct state *s, const struct state_file *f)
+{
+	struct state_file key = {.path = f->hardlink_to, .package = f->package};
+
+	return f->hardlink_to
+		? bsearch(&key, s->files, s->n_files, sizeof *s->files, compare_files)
+		: f;
+}
+
+static bool is_same_file(const struct state *s, const struct state_file *a,
+	const struct state_file *b)
+{
+	a = inode_of(s, a);
+	b = inode_of(s, b);
+	if (!a || !b || a->mode != b->mode || a->uid != b->uid || a->gid != b->gid)
+		return false;
+	if (S_ISLNK(a->mode))
+		return strcmp(a->symlink_target, b->symlink_target) == 0;
+	return a->size_bytes == b->size_bytes && digest_equal(&a->digest, &b->digest);
+}
+
+/* Which of two files a device has is not for us to guess. A root tree has one file for each name. */
+static int check_shared(const struct state *s, struct error *reterr)
+{
+	const struct state_file *first = NULL;
+
+	for (size_t i = 0; s->root_fd < 0 && i < s->n_files; i++) {
+		const struct state_file *f = &s->files[i];
+		const char *one, *other;
+
+		if (!first || strcmp(first->path, f->path) != 0) {
+			first = f;
+			continue;
+		}
+		one = s->packages[first->package].name;
+		other = s->packages[f->package].name;
+		/* packages of several architectures share files; either's entry will do */
+		if (strcmp(one, other) != 0 && !is_same_file(s, first, f))
+			return error_set(reterr, -BSI_E_REFUSED,
+				"%s: packages %s and %s each have another %s: one state is what one "
+				"device has; give two --from",
+				s->name, one, other, f->path);
+	}
+	return 0;
+}
+
 int state_settle(struct state *s, struct error *reterr)
 {
 	size_t kept = 0;
+	int r;
 
 	if (s->n_files > 0)
 		qsort(s->files, s->n_files, sizeof *s->files, compare_files);
+	r = check_shared(s, reterr);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < s->n_files; i++) {
-		/* packages of several architectures share files; either's entry will do */
 		if (kept > 0 && strcmp(s->files[kept - 1].path, s->files[i].path) == 0) {
 			file_done(&s->files[i]);
 			continue;

@@ -95,7 +95,10 @@ int state_elf(struct state *s, const struct state_file *f, struct linkage *ret, 
 int state_add_package(struct state *s, struct package *taken, size_t *ret_index) MUST_CHECK;
 int state_add_file(struct state *s, const char *stored_path, size_t package,
 	struct state_file **ret, struct error *reterr) MUST_CHECK;
-/* Sort, drop double names, resolve hard links. Once, after the last file. */
+/*
+ * Sort, drop double names, resolve hard links. Once, after the last file. -BSI_E_REFUSED where two
+ * packages have different files of one name.
+ */
 int state_settle(struct state *s, struct error *reterr) MUST_CHECK;
 
 /* "./lib/x" or "/lib/x" as "usr/lib/x"; -BSI_E_PATH for a path that leaves the root. */

@@ -274,6 +274,32 @@ static void test_plan_new_package(void **state)
 	bench_done(&b);
 }
 
+/* The patched state has both packages: whose file a device has is not known. */
+static void test_plan_file_of_a_neighbour(void **state)
+{
+	static const char *const neighbours[] = {"y", "z"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(neighbours); i++) {
+		struct bench b = {};
+		const struct plan_note *note;
+
+		bench_add(&b, DEBS({.package = "x", .version = "1"},
+			{.package = "y", .version = "1",
+				.files = FILES({.path = "./usr/bin/d", .content = "y's"})}));
+		bench_add(&b, DEBS({.package = "x", .version = "2",
+			.files = FILES({.path = "./usr/bin/d", .content = "x's"})},
+			{.package = neighbours[i], .version = "2"}));
+		bench_plan(&b);
+		note = find_note(b.plan, PLAN_REFUSED, "usr/bin/d");
+		/* a package that took another's place is what it is now */
+		assert_int_equal(note != NULL, i == 0);
+		if (note)
+			assert_non_null(strstr(note->reason, "another package"));
+		bench_done(&b);
+	}
+}
+
 static void test_plan_nothing(void **state)
 {
 	struct bench b = {};
@@ -620,6 +646,7 @@ int main(void)
 		cmocka_unit_test(test_plan_architecture),
 		cmocka_unit_test(test_plan_older),
 		cmocka_unit_test(test_plan_new_package),
+		cmocka_unit_test(test_plan_file_of_a_neighbour),
 		cmocka_unit_test(test_plan_nothing),
 		cmocka_unit_test(test_plan_soname),
 		cmocka_unit_test(test_plan_soname_of_two_states),

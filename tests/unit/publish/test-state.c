@@ -118,6 +118,83 @@ static void test_state_two_versions(void **state)
 	fixture_remove(folder);
 }
 
+/* Two packages with one name for a file: which one a device has is not for us to guess. */
+static void test_state_shared_names(void **state)
+{
+	static const struct {
+		const char *package, *architecture;
+		struct fixture_file one, other;
+		int result;
+	} rows[] = {
+		{"light", NULL, {.path = "./usr/bin/d", .content = "a"},
+			{.path = "./bin/d", .content = "b"}, -BSI_E_REFUSED},
+		{"light", NULL, {.path = "./usr/bin/d", .content = "a"},
+			{.path = "./usr/bin/d", .content = "a"}, 0},
+		{"light", NULL, {.path = "./usr/bin/d", .content = "a"},
+			{.path = "./usr/bin/d", .content = "a", .mode = 0755}, -BSI_E_REFUSED},
+		{"light", NULL, {.path = "./usr/bin/d", .content = "a"},
+			{.path = "./usr/bin/d", .content = "a", .uid = 7}, -BSI_E_REFUSED},
+		{"light", NULL, {.path = "./usr/bin/d", .symlink = "a"},
+			{.path = "./usr/bin/d", .symlink = "b"}, -BSI_E_REFUSED},
+		{"light", NULL, {.path = "./usr/bin/d", .symlink = "a"},
+			{.path = "./usr/bin/d", .symlink = "a"}, 0},
+		{"light", NULL, {.path = "./usr/bin/d", .symlink = "a"},
+			{.path = "./usr/bin/d", .content = "a"}, -BSI_E_REFUSED},
+		/* packages of several architectures */
+		{"heavy", "arm64", {.path = "./usr/bin/d", .content = "a"},
+			{.path = "./usr/bin/d", .content = "b"}, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct fixture_file one[] = {rows[i].one, {0}}, other[] = {rows[i].other, {0}};
+		const struct fixture_deb heavy = {.package = "heavy", .files = one};
+		const struct fixture_deb second = {.package = rows[i].package,
+			.version = "1.0-2",
+			.architecture = rows[i].architecture,
+			.files = other};
+		char *folder = fixture_folder();
+		struct error e = {};
+		struct state *s = NULL;
+
+		free(fixture_write(folder, &heavy));
+		free(fixture_write(folder, &second));
+		assert_int_equal(state_open(folder, &s, &e), rows[i].result);
+		if (rows[i].result < 0) {
+			assert_non_null(strstr(e.text, "heavy"));
+			assert_non_null(strstr(e.text, "light"));
+			assert_non_null(strstr(e.text, "usr/bin/d"));
+		} else {
+			assert_int_equal(s->n_files, 1);
+		}
+		state_free(s);
+		fixture_remove(folder);
+	}
+}
+
+/* Hard links are what their inode is. */
+static void test_state_shared_hardlinks(void **state)
+{
+	const struct fixture_file linked[] = {{.path = "./usr/bin/c", .content = "a"},
+		{.path = "./usr/bin/d", .hardlink = "./usr/bin/c"}, {0}};
+	(void)state;
+	for (int same = 0; same < 2; same++) {
+		const struct fixture_file plain[] = {
+			{.path = "./usr/bin/d", .content = same ? "a" : "b"}, {0}};
+		const struct fixture_deb x = {.package = "x", .files = linked};
+		const struct fixture_deb y = {.package = "y", .files = plain};
+		char *folder = fixture_folder();
+		struct error e = {};
+		struct state *s = NULL;
+
+		free(fixture_write(folder, &x));
+		free(fixture_write(folder, &y));
+		assert_int_equal(state_open(folder, &s, &e), same ? 0 : -BSI_E_REFUSED);
+		state_free(s);
+		fixture_remove(folder);
+	}
+}
+
 static void test_state_nothing(void **state)
 {
 	char *folder = fixture_folder();
@@ -231,6 +308,8 @@ int main(void)
 		cmocka_unit_test(test_state_paths),
 		cmocka_unit_test(test_state_of_debs),
 		cmocka_unit_test(test_state_two_versions),
+		cmocka_unit_test(test_state_shared_names),
+		cmocka_unit_test(test_state_shared_hardlinks),
 		cmocka_unit_test(test_state_nothing),
 		cmocka_unit_test(test_state_of_tree),
 		cmocka_unit_test(test_state_tree_is_a_root),
