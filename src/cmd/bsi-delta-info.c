@@ -22,6 +22,18 @@ static const char *const field_names[FIELD_KIND_MAX] = {
 	[FIELD_OFFSET64] = "offset64", [FIELD_SPECIAL32] = "special32",
 	[FIELD_SPECIAL64] = "special64", [FIELD_MARK] = "mark"};
 
+static const char *const section_names[ELF_SECTION_KIND_MAX + 1] = {
+	[ELF_SECTION_OTHER] = "data and others", [ELF_SECTION_CODE] = "code",
+	[ELF_SECTION_RELA] = ".rela", [ELF_SECTION_RELR] = ".relr", [ELF_SECTION_DYNSYM] = ".dynsym",
+	[ELF_SECTION_DYNSTR] = ".dynstr", [ELF_SECTION_SYMTAB] = ".symtab",
+	[ELF_SECTION_STAPSDT] = ".note.stapsdt", [ELF_SECTION_DYNAMIC] = ".dynamic",
+	[ELF_SECTION_GNU_HASH] = ".gnu.hash", [ELF_SECTION_HASH] = ".hash",
+	[ELF_SECTION_EH_FRAME] = ".eh_frame", [ELF_SECTION_EH_FRAME_HDR] = ".eh_frame_hdr",
+	[ELF_SECTION_EXCEPT_TABLE] = ".gcc_except_table",
+	[ELF_SECTION_DEBUGLINK] = ".gnu_debuglink", [ELF_SECTION_BUILD_ID] = "build-id",
+	[ELF_SECTION_POINTERS] = ".init_array", [ELF_SECTION_GOPCLNTAB] = ".gopclntab",
+	[ELF_SECTION_NOBITS] = "none", [ELF_SECTION_KIND_MAX] = "outside of sections"};
+
 struct info {
 	int delta_fd, old_fd;
 	const char *old;
@@ -70,20 +82,24 @@ static int info_write(void *ctx, uint64_t offset, const void *data, size_t len)
 static void info_end(void *ctx, uint32_t index, const struct delta_file_stats *stats)
 {
 	struct info *i = ctx;
-	json_t *costs = json_object(), *fields = json_object();
+	json_t *costs = json_object(), *fields = json_object(), *sections = json_object();
 
 	for (unsigned c = 0; c < BODY_COST_MAX; c++)
 		(void)json_object_set_new(costs, cost_names[c],
 			json_integer((json_int_t)(stats->body.cost[c] >> 19)));
+	for (unsigned k = 0; k <= ELF_SECTION_KIND_MAX; k++)
+		if (stats->body.section_cost[k] >> 19)
+			(void)json_object_set_new(sections, section_names[k],
+				json_integer((json_int_t)(stats->body.section_cost[k] >> 19)));
 	for (unsigned k = 1; k < FIELD_KIND_MAX; k++)
 		if (stats->body.fields[k])
 			(void)json_object_set_new(fields, field_names[k],
 				json_pack("{s:I, s:I}", "found", (json_int_t)stats->body.fields[k],
 					"missed", (json_int_t)stats->body.missed[k]));
 	(void)json_array_append_new(i->files,
-		json_pack("{s:i, s:I, s:s, s:o, s:o, s:I, s:I, s:I}", "file", (int)index, "bytes",
+		json_pack("{s:i, s:I, s:s, s:o, s:o, s:o, s:I, s:I, s:I}", "file", (int)index, "bytes",
 			(json_int_t)stats->bytes, "mode", stats->is_plain ? "plain" : "references",
-			"spent", costs, "fields", fields, "n_operations",
+			"spent", costs, "sections", sections, "fields", fields, "n_operations",
 			(json_int_t)stats->body.n_ops, "n_replaced",
 			(json_int_t)stats->body.n_replaced, "n_sent",
 			(json_int_t)stats->body.n_sent));
@@ -100,6 +116,8 @@ static void info_print_file(const json_t *file)
 		json_string_value(json_object_get(file, "mode")));
 	json_object_foreach(json_object_get(file, "spent"), key, value)
 		printf("  %-12s %10" JSON_INTEGER_FORMAT " bytes\n", key, json_integer_value(value));
+	json_object_foreach(json_object_get(file, "sections"), key, value)
+		printf("  in %-19s %10" JSON_INTEGER_FORMAT " bytes\n", key, json_integer_value(value));
 	json_object_foreach(json_object_get(file, "fields"), key, value)
 		printf("  field %-12s %8" JSON_INTEGER_FORMAT " found %8" JSON_INTEGER_FORMAT
 		       " predicted %8" JSON_INTEGER_FORMAT " missed\n",

@@ -49,6 +49,7 @@ struct body_walk {
 	unsigned history;            /* of the last units: 1 for each that differed */
 	unsigned since;              /* bytes since the last difference */
 	enum literal_class class;
+	const struct elf_section *section; /* for statistics */
 	size_t headers_end;
 	struct elf new_elf;
 	bool has_new_elf;
@@ -112,6 +113,8 @@ void body_stats_between(const struct body_stats *before, const struct body_stats
 	*ret = *after;
 	for (unsigned i = 0; i < BODY_COST_MAX; i++)
 		ret->cost[i] -= before->cost[i];
+	for (unsigned i = 0; i <= ELF_SECTION_KIND_MAX; i++)
+		ret->section_cost[i] -= before->section_cost[i];
 	for (unsigned i = 0; i < FIELD_KIND_MAX; i++) {
 		ret->fields[i] -= before->fields[i];
 		ret->missed[i] -= before->missed[i];
@@ -127,9 +130,31 @@ static uint64_t body_mark(const struct body_walk *w)
 	return coder_spent(w->c);
 }
 
+/* The section that the walk is in, or was last: sent bytes count where they were put in. */
+static enum elf_section_kind body_section(struct body_walk *w)
+{
+	const struct elf *e = &w->f->old->elf;
+	const struct elf_section *s = w->section;
+	uint64_t at = w->old_at;
+
+	if (s && at >= s->offset && at - s->offset < s->bytes)
+		return s->kind;
+	for (unsigned i = 0; i < e->n_sections; i++) {
+		s = &e->sections[i];
+		if (s->kind != ELF_SECTION_NOBITS && at >= s->offset && at - s->offset < s->bytes) {
+			w->section = s;
+			return s->kind;
+		}
+	}
+	return ELF_SECTION_KIND_MAX;
+}
+
 static void body_count(struct body_walk *w, enum body_cost cost, uint64_t mark)
 {
-	w->b->stats.cost[cost] += coder_spent(w->c) - mark;
+	uint64_t bits = coder_spent(w->c) - mark;
+
+	w->b->stats.cost[cost] += bits;
+	w->b->stats.section_cost[body_section(w)] += bits;
 }
 
 /*

@@ -28,6 +28,8 @@ enum body_cost {
 
 struct body_stats {
 	uint64_t cost[BODY_COST_MAX]; /* bits, times 65536 */
+	/* the same without operations, by the old file's section; last: outside of any */
+	uint64_t section_cost[ELF_SECTION_KIND_MAX + 1];
 	uint64_t fields[FIELD_KIND_MAX], missed[FIELD_KIND_MAX];
 	uint64_t n_ops, n_replaced, n_sent;
 };
