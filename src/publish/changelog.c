@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -30,14 +31,6 @@ static size_t entry_version(const char *line, const char *eol, const char **ret)
 	return (size_t)(close - *ret);
 }
 
-/* "* ", "- " or "+ " after blanks: the line begins an item. */
-static bool begins_item(const char *line, const char *eol)
-{
-	while (line < eol && isspace((unsigned char)*line))
-		line++;
-	return eol - line >= 2 && strchr("*-+", *line) && isspace((unsigned char)line[1]);
-}
-
 /* Length of a CVE id at the start of text, or 0. */
 static size_t cve_len(const char *at, const char *end)
 {
@@ -53,29 +46,99 @@ static size_t cve_len(const char *at, const char *end)
 	return digits >= 4 && digits <= 10 ? 9 + digits : 0;
 }
 
-static bool contains(const char *text, size_t len, const char *word)
+/* A lower-case word at the start of text, in any case. */
+static bool begins(const char *text, const char *word)
 {
-	size_t word_len = strlen(word);
+	return strncasecmp(text, word, strlen(word)) == 0;
+}
 
-	for (size_t i = 0; i + word_len <= len; i++)
-		if (strncasecmp(text + i, word, word_len) == 0)
+/* Words that say the mention may not be a fix, wherever they stand. */
+static bool is_doubt(const char *text)
+{
+	static const char *const words[] = {
+		"regress", "revert", "not affected", "unaffected", "not vulnerable", "not apply",
+		"n't apply", "not applicable", "incomplete", "not fixed", "unfixed", "not included",
+		"not backported", "workaround", "partially", "mitigat", "back out", "backed out",
+		"backing out", "backout", "undoes", "undoing", "undone", "undid", "undo ", "undo:",
+		"reintroduc", "re-introduc", "postpon",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (begins(text, words[i]))
 			return true;
 	return false;
 }
 
-/* Words that say the mention may not be a fix. */
-static bool is_doubtful(const char *item, size_t len)
+/*
+ * Words of what was done to a patch, which also describe flaws. At the start of a word only, and
+ * not in the third person, which flaws and programs are spoken of in: "removes the wrong file".
+ */
+static bool is_deed(const char *text)
 {
-	static const char *const words[] = {
-		"regress", "revert", "not affected", "unaffected", "not vulnerable", "not apply",
-		"n't apply", "not applicable", "incomplete", "drop patch", "remove patch",
-		"not fixed", "unfixed", "workaround", "partially", "mitigat",
-	};
+	static const char *const stems[] = {
+		"drop", "remov", "disabl", "ignor", "skip", "delet", "exclud", "no longer"};
 
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (contains(item, len, words[i]))
-			return true;
+	for (size_t i = 0; i < ARRAY_SIZE(stems); i++) {
+		const char *end = text + strlen(stems[i]);
+
+		if (!begins(text, stems[i]))
+			continue;
+		end += strspn(end, "abcdefghijklmnopqrstuvwxyz");
+		return end[-1] != 's';
+	}
 	return false;
+}
+
+/* The item's own text in one line, without what stands in quotes: titles of advisories. */
+static char *flatten(const char *item, const char *end)
+{
+	char *flat = malloc((size_t)(end - item) + 2), *at = flat;
+
+	if (!flat)
+		return NULL;
+	while (item < end) {
+		const char *quote =
+			*item == '"' ? memchr(item + 1, '"', (size_t)(end - item - 1)) : NULL;
+
+		if (quote) {
+			item = quote + 1;
+		} else if (*item && !isspace((unsigned char)*item)) {
+			*at++ = *item++;
+		} else {
+			item++;
+			if (at > flat && at[-1] != ' ')
+				*at++ = ' ';
+		}
+	}
+	/* so that a word at the end ends like any other */
+	*at++ = ' ';
+	*at = '\0';
+	return flat;
+}
+
+/* Whether an item's own words cast doubt on what it names. */
+static int read_doubt(const char *item, const char *item_end, bool *ret)
+{
+	AUTO_FREE char *flat = flatten(item, item_end);
+	const char *end, *described = NULL;
+
+	if (!flat)
+		return -ENOMEM;
+	*ret = false;
+	end = flat + strlen(flat);
+	for (const char *at = flat; !*ret && at < end; at++) {
+		size_t len = cve_len(at, end);
+		bool begins_word = at == flat || strchr(" ([,;:*+-'", at[-1]);
+
+		/* "CVE-2026-1234: " begins a description of the flaw, but "...: removed" does not */
+		if (len > 0)
+			described = at[len] == ':' && at[len + 1] == ' ' ? at + len + 2 : NULL;
+		if (is_doubt(at))
+			*ret = true;
+		else if (begins_word && is_deed(at) && (!described || at <= described))
+			*ret = !(at > flat && at[-1] == '-'); /* "rsa-remove-dead-code.patch" */
+	}
+	return 0;
 }
 
 /* A line without its outer blanks, fit for terminals and JSON, cut to what a plan shows. */
@@ -132,12 +195,107 @@ static int add_mention(struct changelog *c, const char *id, size_t id_len, const
 	return 0;
 }
 
-/* All ids of one item, which may have several lines. */
-static int read_item(struct changelog *c, const char *item, const char *end, const char *version)
-{
-	bool is_check = is_doubtful(item, (size_t)(end - item));
+/* A piece of an entry: a bullet, or a paragraph without one, up to the next. */
+struct item {
+	const char *start, *end;
+	size_t indent;
+	size_t parent; /* SIZE_MAX: none */
+	char bullet;   /* '\0': none */
+	bool is_doubtful, has_doubtful_parent, has_doubtful_part;
+};
 
-	for (const char *line = item; line < end;) {
+struct items {
+	struct item *list;
+	size_t n, allocated;
+};
+
+static int add_item(struct items *items, const struct item *item)
+{
+	if (items->n == items->allocated) {
+		size_t wanted = items->allocated ? 2 * items->allocated : 16;
+		struct item *grown = reallocarray(items->list, wanted, sizeof *grown);
+
+		if (!grown)
+			return -ENOMEM;
+		items->list = grown;
+		items->allocated = wanted;
+	}
+	items->list[items->n++] = *item;
+	return 0;
+}
+
+static bool ends_in_colon(const struct item *item)
+{
+	const char *end = item->end;
+
+	while (end > item->start && isspace((unsigned char)end[-1]))
+		end--;
+	return end > item->start && end[-1] == ':';
+}
+
+/* What the next item is a part of: indented less, or an announcement with other bullets. */
+static size_t find_parent(const struct items *items, size_t indent, char bullet)
+{
+	size_t announced = SIZE_MAX;
+
+	for (size_t i = items->n - 1; i != SIZE_MAX; i = items->list[i].parent) {
+		const struct item *open = &items->list[i];
+
+		if (open->indent > indent)
+			continue;
+		if (open->indent < indent)
+			return announced != SIZE_MAX ? announced : i;
+		if (open->bullet == bullet)
+			return open->parent;
+		if (announced == SIZE_MAX && ends_in_colon(open))
+			announced = i;
+	}
+	return announced;
+}
+
+/* The pieces of an entry's body. */
+static int split_entry(const char *body, const char *end, struct items *items)
+{
+	bool is_after_blank = true;
+	int r = 0;
+
+	for (const char *line = body, *eol; r == 0 && line < end; line = eol < end ? eol + 1 : end) {
+		struct item *last = items->n > 0 ? &items->list[items->n - 1] : NULL;
+		struct item item = {};
+		const char *text = line;
+
+		eol = memchr(line, '\n', (size_t)(end - line));
+		if (!eol)
+			eol = end;
+		while (text < eol && isspace((unsigned char)*text))
+			text++;
+		if (text == eol) {
+			is_after_blank = true;
+			continue;
+		}
+		item = (struct item){.start = line, .end = eol, .indent = (size_t)(text - line)};
+		if (eol - text >= 2 && strchr("*-+~", *text) && isspace((unsigned char)text[1]))
+			item.bullet = *text;
+		if (last && !item.bullet &&
+			(item.indent > last->indent ||
+				(item.indent == last->indent && !is_after_blank))) {
+			last->end = eol;
+		} else {
+			item.parent = find_parent(items, item.indent, item.bullet);
+			r = add_item(items, &item);
+		}
+		is_after_blank = false;
+	}
+	return r;
+}
+
+/* All ids of one item, which may have several lines. */
+static int read_item(struct changelog *c, const struct item *item, const char *version)
+{
+	const char *end = item->end;
+	bool is_check = item->is_doubtful || item->has_doubtful_parent || item->has_doubtful_part;
+
+	for (const char *line = item->start; line < end;) {
 		const char *eol = memchr(line, '\n', (size_t)(end - line));
 
 		if (!eol)
@@ -158,26 +316,44 @@ static int read_item(struct changelog *c, const char *item, const char *end, con
 	return 0;
 }
 
+/* Doubt goes down to the parts of an item, and up from them, but not across. */
+static int read_items(struct changelog *c, struct items *items, const char *version)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < items->n; i++) {
+		struct item *item = &items->list[i];
+
+		r = read_doubt(item->start, item->end, &item->is_doubtful);
+		if (item->parent != SIZE_MAX) {
+			const struct item *parent = &items->list[item->parent];
+
+			item->has_doubtful_parent =
+				parent->is_doubtful || parent->has_doubtful_parent;
+		}
+	}
+	for (size_t i = items->n; i-- > 0;) {
+		const struct item *item = &items->list[i];
+
+		if (item->parent != SIZE_MAX && (item->is_doubtful || item->has_doubtful_part))
+			items->list[item->parent].has_doubtful_part = true;
+	}
+	for (size_t i = 0; r == 0 && i < items->n; i++)
+		r = read_item(c, &items->list[i], version);
+	return r;
+}
+
 /* The body of one entry, item by item. */
 static int read_entry(struct changelog *c, const char *body, const char *end, const char *version)
 {
-	const char *item = body;
+	struct items items = {};
 	int r;
 
-	for (const char *line = body; line < end;) {
-		const char *eol = memchr(line, '\n', (size_t)(end - line));
-
-		if (!eol)
-			eol = end;
-		if (line > item && begins_item(line, eol)) {
-			r = read_item(c, item, line, version);
-			if (r < 0)
-				return r;
-			item = line;
-		}
-		line = eol < end ? eol + 1 : end;
-	}
-	return read_item(c, item, end, version);
+	r = split_entry(body, end, &items);
+	if (r == 0)
+		r = read_items(c, &items, version);
+	free(items.list);
+	return r;
 }
 
 /* Where the next entry begins, or end. */

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * CVE ids in a Debian changelog, as a proposal: which entry names them, in which line, and whether
- * that line speaks of something else than a fix. Source: deb-changelog(5).
+ * that line, what it is a part of, or a part of it speaks of something else than a fix. Source:
+ * deb-changelog(5).
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,7 +16,7 @@
 
 struct changelog_mention {
 	char *id, *version, *line;
-	bool is_check; /* about a regression, a revert, or not being affected */
+	bool is_check; /* may be about a revert, a regression, or not being affected */
 };
 
 struct changelog {

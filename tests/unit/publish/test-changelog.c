@@ -74,6 +74,71 @@ static void test_changelog_doubt(void **state)
 	changelog_done(&c);
 }
 
+/* One id, in entries as they are written, and whether a person must read them. */
+static void test_changelog_doubt_of_items(void **state)
+{
+	static const struct {
+		const char *body;
+		bool is_check;
+	} rows[] = {
+		{"  * Revert the following patches:\n    - CVE-2026-0001.patch\n", true},
+		{"  * Revert the following patches:\n  - CVE-2026-0001.patch\n", true},
+		{"  Revert the following patches:\n  * CVE-2026-0001.patch\n", true},
+		{"  * Revert the following patches:\n\n    + a:\n      ~ CVE-2026-0001.patch\n", true},
+		{"  * CVE-2026-0001:\n    - the patch was backed out\n", true},
+		{"  * Drop CVE-2026-0001.patch, it breaks things\n", true},
+		{"  * Dropped CVE-2026-0001.patch\n", true},
+		{"  * d/p/CVE-2026-0001.patch: remove\n", true},
+		{"  * CVE-2026-0001: removed for now.\n", true},
+		{"  * Removing CVE-2026-0001.patch\n", true},
+		{"  * Disable the fix of CVE-2026-0001\n", true},
+		{"  * Back out CVE-2026-0001\n", true},
+		{"  * This undoes CVE-2026-0001\n", true},
+		{"  * Reintroduces CVE-2026-0001\n", true},
+		{"  * Postponed: CVE-2026-0001\n", true},
+		{"  * Ignore CVE-2026-0001\n", true},
+		{"  * The fix for CVE-2026-0001 is no longer applied\n", true},
+		{"  * We are not\n    affected by CVE-2026-0001\n", true},
+		{"  * CVE-2026-0001: this was\n  reverted\n", true},
+		/* what is beside it does not matter */
+		{"  * Revert a thing\n  * CVE-2026-0001\n", false},
+		{"  * Revert:\n    - a thing\n  * CVE-2026-0001\n", false},
+		{"  * Fixes:\n    - CVE-2026-0001\n    - drop debian/compat\n", false},
+		{"  * Drop debian/compat:\n\n  [ A ]\n  * CVE-2026-0001\n", false},
+		/* openssl, curl, webkit2gtk, git, gnutls28, nginx */
+		{"  * CVE-2026-0001 (\"AES-OCB IV Ignored on EVP_Cipher() Path\")\n", false},
+		{"  * Fix 7 CVEs:\n    - CVE-2026-0001\n    - CVE-2025-14524\n", false},
+		{"    - CVE-2026-0001: When a protocol selection parameter disables all\n"
+		 "      protocols without adding any\n", false},
+		{"    + Fix:\n      ~ CVE-2026-0001: HSTS ignored on multiple requests\n", false},
+		{"    + Fix:\n      ~ curl removes wrong file on error (CVE-2026-0001)\n", false},
+		{"  * The WSA-2025-0007 advisory lists the following security fixes in the\n"
+		 "    latest versions of WebKitGTK:\n    - CVE-2026-0001 (fixed in 2.50.0).\n", false},
+		{"  * new upstream point release (see RelNotes/2.39.3.txt,\n"
+		 "    RelNotes/2.39.5.txt).  Addresses\n    CVE-2026-0001, CVE-2023-25815\n", false},
+		{"  * 55_02-rsa-remove-dead-code.patch 55_03.patch:\n"
+		 "    Effectively update to 3.7.9, fixing CVE-2026-0001\n", false},
+		{"  * Backport security fixes from upstream 1.30.6:\n"
+		 "    - d/p/CVE-2026-0001.patch: reject URI to path mapping with alias\n", false},
+		{"  * An undocumented thing (CVE-2026-0001)\n", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct changelog c;
+		char text[512];
+
+		(void)snprintf(text, sizeof text, "x (1) s; u\n\n%s\n -- A <a@b>  now\n",
+			rows[i].body);
+		assert_int_equal(changelog_read(text, strlen(text), "0", "2", &c), 0);
+		assert_non_null(find(&c, "CVE-2026-0001"));
+		if (find(&c, "CVE-2026-0001")->is_check != rows[i].is_check)
+			print_message("%s", rows[i].body);
+		assert_int_equal(find(&c, "CVE-2026-0001")->is_check, rows[i].is_check);
+		changelog_done(&c);
+	}
+}
+
 static void test_changelog_bounds(void **state)
 {
 	static const struct {
@@ -148,6 +213,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_changelog_between),
 		cmocka_unit_test(test_changelog_doubt),
+		cmocka_unit_test(test_changelog_doubt_of_items),
 		cmocka_unit_test(test_changelog_bounds),
 		cmocka_unit_test(test_changelog_shown_line),
 		cmocka_unit_test(test_changelog_truncation_and_flips),
