@@ -127,6 +127,15 @@ static int carry(const struct repository *repository, const struct repository_ro
 	return r < 0 ? r : fixes_carry(p, before, reterr);
 }
 
+/* What `add` will ask to be decided. */
+static void warn_contested(const struct plan *p)
+{
+	struct error e = {};
+
+	if (fixes_check(p, &e) < 0)
+		fprintf(stderr, "warning: %s\n", e.text);
+}
+
 int publish_plan(struct verb_call *call, struct error *reterr)
 {
 	AUTO_INPUT struct publish_input in = {};
@@ -146,6 +155,7 @@ int publish_plan(struct verb_call *call, struct error *reterr)
 		r = publish_confirm(call, in.plan, reterr);
 	if (r < 0)
 		return r;
+	warn_contested(in.plan);
 	if (call_has(call, "json")) {
 		json_t *document = publish_plan_json(in.plan);
 
@@ -298,6 +308,8 @@ int publish_add(struct verb_call *call, struct error *reterr)
 		r = carry(s.repository, s.issue.base, in.plan, reterr);
 	if (r == 0)
 		r = publish_confirm(call, in.plan, reterr);
+	if (r == 0)
+		r = fixes_check(in.plan, reterr);
 	return r < 0 ? r : add(call, &s, &in, reterr);
 }
 

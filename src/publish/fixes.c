@@ -259,7 +259,8 @@ int fixes_carry(struct plan *p, const struct manifest *before, struct error *ret
 
 			if (r < 0)
 				return r;
-			fix->is_confirmed = true;
+			fix->is_contested = fix->is_check;
+			fix->is_confirmed = !fix->is_check;
 		}
 		for (size_t k = 0; old && k < old->n_packages; k++)
 			for (size_t j = 0; j < c->n_packages; j++)
@@ -314,6 +315,7 @@ static int choose(struct plan *p, const char *text, bool is_confirmed, size_t *r
 		if (!fix || (only && only != c))
 			continue;
 		fix->is_confirmed = is_confirmed;
+		fix->is_contested = false;
 		(*ret)++;
 	}
 	return r;
@@ -361,4 +363,20 @@ int fixes_confirm(struct plan *p, const struct fixes_choice *choice, struct erro
 				choice->denied[i]);
 	}
 	return r;
+}
+
+int fixes_check(const struct plan *p, struct error *reterr)
+{
+	for (size_t i = 0; i < p->n_components; i++)
+		for (size_t k = 0; k < p->components[i].n_fixes; k++) {
+			const struct plan_fix *fix = &p->components[i].fixes[k];
+
+			if (fix->is_contested)
+				return error_set(reterr, -BSI_E_REFUSED,
+					"component %s: the letter before fixes %s, and the changelog "
+					"of %s (%s) says \"%s\": decide with --cve or --no-cve",
+					p->components[i].name, fix->id, fix->package, fix->version,
+					fix->line);
+		}
+	return 0;
 }

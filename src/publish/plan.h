@@ -74,6 +74,7 @@ struct plan_fix {
 	char *line;
 	bool is_check; /* the line speaks of a regression, a revert or of not being affected */
 	bool is_confirmed; /* will be signed as fixed */
+	bool is_contested; /* the letter before fixes it, and the changelog casts doubt: undecided */
 };
 
 struct plan_component {

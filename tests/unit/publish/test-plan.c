@@ -634,6 +634,45 @@ static void test_plan_fixes(void **state)
 	bench_done(&b);
 }
 
+/* What the letter before fixed, and the newer changelog takes back, is for the publisher to say. */
+static void test_plan_contested_fixes(void **state)
+{
+	static const char log[] = "x (2) s; urgency=high\n\n  * Revert:\n    - CVE-2026-0001\n"
+				  "  * CVE-2026-0002\n\n -- A <a@b>  now\n";
+	char name[] = "x", one[] = "CVE-2026-0001", two[] = "CVE-2026-0002", *cves[] = {one, two};
+	struct component old = {.name = name, .cves = cves, .n_cves = 2};
+	const struct manifest before = {.components = &old, .n_components = 1};
+	const char *const ids[] = {one};
+	const struct fixes_choice choices[] = {{.confirmed = ids, .n_confirmed = 1},
+		{.denied = ids, .n_denied = 1}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(choices); i++) {
+		const struct fixes_choice named = {.flags = FIXES_NAMED};
+		struct bench b = {};
+		struct error e = {};
+		const struct plan_component *c;
+
+		bench_add(&b, DEBS({.package = "x", .version = "1",
+			.files = FILES({.path = "./usr/lib/x", .content = "1"})}));
+		bench_add(&b, DEBS({.package = "x", .version = "2", .changelog = log,
+			.files = FILES({.path = "./usr/lib/x", .content = "2"})}));
+		bench_plan(&b);
+		assert_int_equal(fixes_find(b.plan, &b.request, &e), 0);
+		assert_int_equal(fixes_carry(b.plan, &before, &e), 0);
+		c = &b.plan->components[0];
+		assert_false(c->fixes[0].is_confirmed);
+		assert_true(c->fixes[1].is_confirmed);
+		assert_int_equal(fixes_confirm(b.plan, &named, &e), 0);
+		assert_int_equal(fixes_check(b.plan, &e), -BSI_E_REFUSED);
+		assert_non_null(strstr(e.text, "CVE-2026-0001"));
+		assert_int_equal(fixes_confirm(b.plan, &choices[i], &e), 0);
+		assert_int_equal(fixes_check(b.plan, &e), 0);
+		assert_int_equal(c->fixes[0].is_confirmed, i == 0);
+		bench_done(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -660,6 +699,7 @@ int main(void)
 		cmocka_unit_test(test_plan_activation),
 		cmocka_unit_test(test_plan_privileged),
 		cmocka_unit_test(test_plan_fixes),
+		cmocka_unit_test(test_plan_contested_fixes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
