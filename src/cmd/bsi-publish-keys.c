@@ -2,6 +2,8 @@
 /* Where keys lie, and the passphrase that opens them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,8 @@
 #include "cmd/bsi-publish.h"
 
 #define PASSPHRASE_MAX_BYTES 1024
+/* How soon a signal is noticed while a passphrase is asked for. */
+#define PROMPT_STEP_MS 200
 
 int publish_keys_path(const struct verb_call *call, const char *repository, const char *option,
 	const char *suffix, char **ret)
@@ -60,17 +64,57 @@ static int read_line(int fd, const char *what, struct publish_secret *ret, struc
 			PASSPHRASE_MAX_BYTES);
 	if (r == 0 && len == 0)
 		r = error_set(reterr, -BSI_E_USAGE, "%s: the passphrase is empty", what);
+	if (r == 0 && memchr(text, '\0', len))
+		r = error_set(reterr, -BSI_E_USAGE, "%s: the passphrase holds a NUL byte", what);
 	if (r == 0) {
-		ret->text = strndup(text, len);
-		ret->len = len;
+		ret->text = calloc(len + 1, 1);
 		r = ret->text ? 0 : -ENOMEM;
+	}
+	if (r == 0) {
+		memcpy(ret->text, text, len);
+		ret->len = len;
 	}
 	explicit_bzero(text, sizeof text);
 	return r;
 }
 
+/* While the terminal is silent nothing may end or stop this process: the shell would be, too. */
+static void hold_signals(sigset_t *ret_before)
+{
+	static const int held[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++)
+		(void)sigaddset(&set, held[i]);
+	(void)sigprocmask(SIG_BLOCK, &set, ret_before);
+}
+
+/*
+ * Wait for a line, or for a signal that is held, which gives -EINTR. The descriptor is ready when
+ * the terminal has a whole line.
+ */
+static int wait_line(int tty)
+{
+	struct pollfd ready = {.fd = tty, .events = POLLIN};
+	const struct timespec step = {.tv_nsec = PROMPT_STEP_MS * 1000 * 1000};
+
+	for (;;) {
+		sigset_t pending;
+		int n = ppoll(&ready, 1, &step, NULL);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0)
+			return 0;
+		if (sigpending(&pending) == 0 && !sigisemptyset(&pending))
+			return -EINTR;
+	}
+}
+
 /* Ask on the terminal, which does not show what is typed. */
-static int prompt(int tty, const char *question, struct publish_secret *ret, struct error *reterr)
+static int prompt_held(int tty, const char *question, struct publish_secret *ret,
+	struct error *reterr)
 {
 	struct termios before, silent;
 	int r;
@@ -82,9 +126,23 @@ static int prompt(int tty, const char *question, struct publish_secret *ret, str
 	(void)dprintf(tty, "%s: ", question);
 	if (tcsetattr(tty, TCSAFLUSH, &silent) < 0)
 		return error_set(reterr, -errno, "terminal: %s", strerrordesc_np(errno));
-	r = read_line(tty, "terminal", ret, reterr);
+	r = wait_line(tty);
+	r = r < 0 ? error_set(reterr, r, "terminal: %s", error_text(r))
+		  : read_line(tty, "terminal", ret, reterr);
 	(void)tcsetattr(tty, TCSAFLUSH, &before);
 	(void)dprintf(tty, "\n");
+	return r;
+}
+
+static int prompt(int tty, const char *question, struct publish_secret *ret, struct error *reterr)
+{
+	sigset_t before;
+	int r;
+
+	hold_signals(&before);
+	r = prompt_held(tty, question, ret, reterr);
+	/* what came in the meantime takes effect now */
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return r;
 }
 

@@ -4,6 +4,8 @@
 
 #include <locale.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static const struct verb_option init_options[] = {
@@ -117,8 +119,18 @@ static const struct program program = {
 	.options = options,
 };
 
+/* Keys and passphrases are in this memory: no debugger, no core file. */
+static void keep_secrets(void)
+{
+	const struct rlimit none = {};
+
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	(void)setrlimit(RLIMIT_CORE, &none);
+}
+
 int main(int argc, char **argv)
 {
+	keep_secrets();
 	/* names in archives are UTF-8, whatever the caller's locale is */
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))
 		(void)setlocale(LC_CTYPE, "");

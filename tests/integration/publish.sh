@@ -106,6 +106,20 @@ else
 	skip "a passphrase is asked for on the terminal" "script is not installed"
 fi
 
+if command -v script >/dev/null && command -v stty >/dev/null; then
+	(sleep 3) | script -qec "timeout --foreground 1 '$publish' init gone --base $base; echo status \$?; stty -a" \
+		/dev/null >gone.log 2>&1
+	like "$(<gone.log)" "status 124" "a signal ends the question for a passphrase"
+	unlike "$(<gone.log)" " -echo " "and the terminal shows again what is typed"
+else
+	skip "a signal ends the question for a passphrase" "script or stty is not installed"
+	skip "and the terminal shows again what is typed" "script or stty is not installed"
+fi
+printf 'a\0%0500d\n' 1 >nul
+run "$publish" init bad --base "$base" --passphrase-file nul
+is "$run_status" 2 "a passphrase with a NUL byte is refused, not cut"
+like "$run_err" "NUL" "and the reason is said"
+
 # ---- plan ------------------------------------------------------------------------------------
 run "$publish" plan --base "$base" --from v1 --to v2 --json
 is "$run_status" 0 "plan"
