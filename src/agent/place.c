@@ -63,10 +63,13 @@ static void confirm(struct systemd *systemd, pid_t pid, struct place *place)
 
 	if (!systemd || place->unit[0] == '\0')
 		return;
-	if (systemd_unit_of(systemd, pid, unit) < 0 || strcmp(unit, place->unit) != 0)
-		place->kind = PLACE_UNKNOWN;
-	else
+	if (systemd_unit_of(systemd, pid, unit) == 0 && strcmp(unit, place->unit) == 0) {
 		place->is_confirmed = true;
+		return;
+	}
+	/* a name that one of the two does not know is nobody's */
+	place->kind = PLACE_UNKNOWN;
+	place->unit[0] = '\0';
 }
 
 static enum place_kind kind_of(int process_fd, pid_t pid, const struct cgroup *group)

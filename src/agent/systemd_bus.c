@@ -97,7 +97,7 @@ int systemd_unit_of(struct systemd *s, pid_t pid, char ret_unit[static CGROUP_UN
 		r = unit_of_object(object, ret_unit);
 	(void)sd_bus_message_unref(reply);
 	sd_bus_error_free(&error);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 /* facts */

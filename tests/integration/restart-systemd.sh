@@ -1,0 +1,199 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# From attached to in effect with a real systemd as process 1 of a laboratory, and a real bus: units
+# are restarted once, in order, by themselves or not; what fails is said; nobody pretends to be
+# another unit. The laboratory has its own process, mount, host name and control group namespaces,
+# and only the units that are written here.
+# shellcheck disable=SC2154
+. "$BSI_TESTS/integration/tap.sh" || exit 99
+. "$BSI_TESTS/integration/device.sh" || exit 99
+
+systemd=/lib/systemd/systemd
+units=$tap_dir/units group=bsi-test.$$
+
+# Process 1 of the laboratory so far; becomes systemd in a control group namespace of its own.
+become_systemd() {
+	mount -t cgroup2 groups "$1/groups" && mkdir "$1/groups/$3" && echo 0 >"$1/groups/$3/cgroup.procs" &&
+		umount "$1/groups" && mount --bind /dev/null /dev/console || exit 1
+	# shellcheck disable=SC2016
+	exec unshare --cgroup bash -c 'umount -R /sys/fs/cgroup; mount -t cgroup2 groups /sys/fs/cgroup || exit 1
+		exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=bsi SYSTEMD_UNIT_PATH="$1" LD_PRELOAD="$2" \
+			'$systemd' --system --unit=test.target --log-target=null --show-status=0 \
+			--default-standard-output=null --dump-core=0' bash "$2" /usr/lib/lab/liblab.so.1
+}
+
+if [[ ${1:-} == become ]]; then
+	shift
+	tap_finished=yes
+	trap - EXIT
+	lab_base "$4"/made/old/*.deb
+	become_systemd "$@"
+fi
+
+if [[ -z ${RESTART_LAB:-} ]]; then
+	[[ $(id -u) == 0 ]] || skip_all "needs root: it mounts"
+	[[ -x $systemd ]] || skip_all "systemd is not here"
+	command -v dbus-daemon >/dev/null || skip_all "dbus-daemon is not here"
+	grep -qw cgroup2 /proc/filesystems || skip_all "the kernel has no control groups of version 2"
+	lab_pair_made "$tap_dir/made" || skip_all "no compiler"
+	mkdir -p "$tap_dir/groups" "$units"
+	remove_groups() {
+		mount -t cgroup2 groups "$tap_dir/groups" || return
+		find "$tap_dir/groups/$group" -depth -type d -exec rmdir {} + 2>/dev/null
+		umount "$tap_dir/groups"
+	}
+	at_exit remove_groups
+
+	unit() { cat >"$units/$1"; }
+	service() { # NAME UNIT-LINES SERVICE-LINES
+		printf '[Unit]\nDefaultDependencies=no\n%b\n[Service]\n%b\n' "$2" "$3" >"$units/$1.service"
+	}
+	lab='ExecStart=/usr/bin/lab stay'
+	service core "" "$lab"
+	service leaf "After=core.service" "$lab"
+	service part "PartOf=core.service\nAfter=core.service" "$lab"
+	service workers "" "ExecStart=/bin/bash -c 'lab stay & lab stay & wait'"
+	service getty@tty9 "" "$lab"
+	service own "" "$lab"
+	service broken "" "ExecStartPre=/bin/sh -c 'mkdir /run/broken'\n$lab"
+	service dies "" "ExecStart=/bin/sh -c '[ ! -e /run/dies ] || exit 1; touch /run/dies; exec lab stay'"
+	service refuses "RefuseManualStop=yes" "$lab"
+	service busy "StartLimitIntervalSec=1h\nStartLimitBurst=1" "$lab"
+	service once "" "Type=oneshot\n$lab"
+	service feigns "" "Delegate=yes\nExecStart=/bin/sh -c 'g=/sys/fs/cgroup/system.slice/feigns.service/core.service; mkdir \$g; echo 0 >\$g/cgroup.procs; exec lab stay'"
+	service ghost "" "ExecStart=/bin/sh -c 'g=/sys/fs/cgroup/ghost.slice/core.service; mkdir -p \$g; echo 0 >\$g/cgroup.procs; exec lab stay'"
+	unit dbus.socket <<'END'
+[Unit]
+DefaultDependencies=no
+[Socket]
+ListenStream=/run/dbus/system_bus_socket
+END
+	unit dbus.service <<'END'
+[Unit]
+DefaultDependencies=no
+Requires=dbus.socket
+[Service]
+Type=notify
+ExecStart=/usr/bin/dbus-daemon --system --address=systemd: --nofork --nopidfile --systemd-activation --nosyslog
+END
+	cat >"$units/test.service" <<END
+[Unit]
+DefaultDependencies=no
+SuccessAction=exit-force
+FailureAction=exit-force
+[Service]
+Type=oneshot
+TimeoutStartSec=150
+Environment=RESTART_LAB=$tap_dir BSI_TESTS=$BSI_TESTS BSI_STAGE=$BSI_STAGE BSI_BUILD=$BSI_BUILD
+ExecStart=/bin/bash $(realpath "$0")
+StandardOutput=append:$tap_dir/out
+StandardError=append:$tap_dir/out
+END
+	printf '[Unit]\nDefaultDependencies=no\nWants=dbus.socket test.service\nAfter=dbus.socket\n' >"$units/test.target"
+	: >"$tap_dir/out"
+	tap_finished=yes
+	run timeout -k 5 170 unshare --uts --ipc bash -c '. "$BSI_TESTS/../demo/lab.sh"; lab_enter "$@"' lab "$tap_dir" \
+		bash "$0" become "$tap_dir" "$units" "$group" "$tap_dir"
+	cat "$tap_dir/out"
+	if ! grep -q '^1\.\.' "$tap_dir/out"; then
+		diag "the laboratory ended with $run_status: $run_err"
+		echo "Bail out! it did not finish"
+		exit 1
+	fi
+	! grep -q '^not ok' "$tap_dir/out"
+	exit
+fi
+
+# inside, as test.service
+mkdir -p "$tap_dir/scratch"
+made=$RESTART_LAB/made
+export HOME=/root
+device_repository
+publish add --from "$made/old" --to "$made/new" --cve-named >/dev/null 2>&1
+bsi enroll "file://$repo" --root "$repo/metadata/1.root.json" >/dev/null
+mkdir -p /etc/bsi/reserved.d
+echo own.service >/etc/bsi/reserved.d/60-own.conf
+mkdir -p /usr/lib/bsi
+cp -r "$BSI_STAGE/usr/lib/bsi/reserved.d" /usr/lib/bsi/
+
+is "$(cat /proc/1/comm)" systemd "process 1 is systemd"
+like "$(cat /proc/1/maps)" liblab "which has the library too"
+all="core leaf part workers getty@tty9 own broken dies refuses busy feigns ghost"
+for name in $all; do systemctl start "$name.service" || diag "$name does not start"; done
+systemctl start --no-block once.service
+systemd-run --quiet --scope --slice=user-4242.slice --unit=session-1 lab stay >/dev/null 2>&1 &
+systemd-run --quiet --scope --unit=box unshare --pid --fork --kill-child lab stay >/dev/null 2>&1 &
+mapped() { grep -ls liblab.so /proc/[0-9]*/maps 2>/dev/null | wc -l; }
+for ((i = 0; i < 200 && $(mapped) < 17; i++)); do sleep 0.05; done
+main() { systemctl show -P MainPID "$1.service"; }
+declare -A before
+for name in $all; do before[$name]=$(main "$name"); done
+step() { jq -r --arg unit "$1" '.plan[] | select(.unit == $unit) | '"$2"; }
+
+run bsi plan --json
+is "$run_status" 0 "a plan"
+[[ $run_status == 0 ]] || diag "$run_err"
+plan=$run_out
+is "$(jq -r '[.plan[] | select(.end == "restart") | .unit] | join(" ")' <<<"$plan")" \
+	"broken.service dies.service feigns.service leaf.service core.service workers.service" \
+	"units to restart, the leaf before what it needs"
+is "$(step part.service '"\(.end) \(.reason)"' <<<"$plan")" "along systemd restarts it with core.service" "what systemd restarts along"
+is "$(step workers.service '.processes | length' <<<"$plan")" 2 "workers are their unit's"
+is "$(step getty@tty9.service .end <<<"$plan") $(step own.service .end <<<"$plan")" "ask ask" "reserved units, shipped and the owner's"
+is "$(step refuses.service .end <<<"$plan") $(step once.service .end <<<"$plan")" "reboot wait" "one that refuses, one that works once"
+like "$(step busy.service .reason <<<"$plan")" "refuse one start more" "a start limit"
+is "$(jq -r '.plan[] | select(.pid == 1) | .end' <<<"$plan")" reexecute "process 1"
+is "$(jq -r --argjson pid "${before[ghost]}" '.list[] | select(.pid == $pid) | "\(.place) \(.end)"' <<<"$plan")" "unknown ask" \
+	"a group that systemd did not make is believed nothing"
+is "$(jq -r --argjson pid "${before[feigns]}" '.list[] | select(.pid == $pid) | .unit' <<<"$plan")" feigns.service \
+	"a group below a unit that is called like another unit is the unit's"
+is "$(step session-1.scope '"\(.end) \(.cves | join(" "))"' <<<"$plan")" "relaunch CVE-2026-0001" "a user's program"
+is "$(step box.scope .end <<<"$plan") $(jq -r '.list[] | select(.unit == "box.scope") | .place' <<<"$plan")" "ask container" "a container"
+is "$(main core)" "${before[core]}" "and nothing happened"
+
+run bsi install --restart --json
+is "$run_status" 0 "install --restart"
+[[ $run_status == 0 ]] || diag "$run_err"
+restarts=$(jq -c .restarts <<<"$run_out")
+result() { jq -r --arg unit "$1" '.[] | select(.unit == $unit) | '"$2" <<<"$restarts"; }
+is "$(jq -r '[.[].unit] | join(" ")' <<<"$restarts")" \
+	"broken.service dies.service feigns.service leaf.service core.service workers.service init.scope" "it restarts what the plan said"
+for name in leaf core part workers; do
+	isnt "$(main $name)" "${before[$name]}" "$name.service is another process now"
+	is "$(systemctl show -P ActiveState $name.service)" active "which runs"
+done
+like "$(cat "/proc/$(main core)/maps")" "liblab" "with the library"
+for name in getty@tty9 own refuses busy ghost; do is "$(main $name)" "${before[$name]}" "$name.service was left alone"; done
+is "$(systemctl show -P NRestarts core.service)" 0 "by one job"
+is "$(result core.service '"\(.result) \(.exposed | length)"')" "restarted 0" "core.service: nobody is left on old code"
+like "$(result broken.service '"\(.result) \(.reason)"')" "^failed broken.service was not restarted: the job ended with 'failed'" "a unit that fails is named"
+is "$(result dies.service .result)" failed "one that fails right after its start as well"
+is "$(result init.scope .result)" restarted "process 1 answers again"
+is "$(bsi status --json | jq -r .letter)" a "and the improvement stays"
+is "$(lab)" 2 "attached"
+
+run bsi exposure --json
+is "$(jq -r '[.list[] | .unit // "-"] | sort | unique | join(" ")' <<<"$run_out")" \
+	"- box.scope busy.service getty@tty9.service once.service own.service refuses.service session-1.scope" \
+	"who is left is named by unit"
+is "$(jq -r '.list[] | select(.unit == null) | .pid' <<<"$run_out")" "${before[ghost]}" "and one without, that claimed to be core.service"
+unlike "$(jq -r '.list[].pid' <<<"$run_out" | paste -sd,)" '(^|,)1(,|$)' "process 1 is not among them"
+like "$(bsi exposure)" "to restart by hand, when it suits" "in words"
+
+# once for each change
+bsi config restart auto >/dev/null
+now=$(main core)
+run bsi run
+is "$run_status $run_out" "0 " "a run has nothing to say, and nothing to restart"
+is "$(main core)" "$now" "core.service runs on"
+systemctl stop leaf.service
+bsi rollback >/dev/null
+run bsi run --json
+is "$run_status" 0 "after another change, run restarts by itself"
+is "$(jq -r '.action' <<<"$run_out")" restarted "and says so"
+isnt "$(main core)" "$now" "core.service runs the base's code"
+is "$(systemctl show -P ActiveState leaf.service)" inactive "what was stopped is not started"
+like "$(bsi history --json | jq -r '.[] | select(.event == "restarted") | .detail.reason')" "core.service restarted" "the history has it"
+# or the end would wait for it
+systemctl kill --signal=KILL box.scope
+finish
