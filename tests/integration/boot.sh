@@ -1,0 +1,153 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Boots that hang, boots that are switched off, and dpkg below an improvement: the same programs and
+# hooks as on a real machine (tests/vm), in seconds.
+# shellcheck disable=SC2154
+. "$BSI_TESTS/integration/tap.sh" || exit 99
+. "$BSI_TESTS/integration/device.sh" || exit 99
+device_in_lab "$0"
+
+mkdir -p "$packages"
+for version in 1 2 3 9; do
+	device_package lab-boot "1.0-$version" usr/lib/lab-boot/a="a$version" usr/lib/lab-boot/b="b$version"
+done
+device_package lab-other 1.0-1 usr/share/lab-other=1
+lab_base "$packages/lab-boot_1.0-1.deb"
+# installed as the package does it
+cp "$BSI_STAGE/usr/bin/bsi" /usr/bin/bsi
+mkdir -p /usr/libexec /etc/dpkg/dpkg.cfg.d
+cp -a "$BSI_STAGE/usr/libexec/bsi" /usr/libexec/
+cp "$BSI_STAGE/etc/dpkg/dpkg.cfg.d/bsi" /etc/dpkg/dpkg.cfg.d/bsi
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+hash -r
+sees() { cat /usr/lib/lab-boot/a /usr/lib/lab-boot/b; }
+
+device_repository
+publish add --from "$packages/lab-boot_1.0-1.deb" --to "$packages/lab-boot_1.0-2.deb" >/dev/null
+pass "a device enrols" bsi enroll "file://$repo" --root "$repo/metadata/1.root.json"
+run bsi attach --boot
+is "$run_status$run_out$run_err" 0 "a boot with nothing installed says nothing"
+fail "and counts nothing" test -e /var/lib/bsi/boot
+run bsi install
+is "$run_status:$(sees)" 0:a2b2 "(a) is attached" || diag "$run_err"
+
+# what a reboot leaves: the state, no mount, an empty /run
+reboot() {
+	bsi detach
+	rm -rf /run/bsi
+}
+count() { jq -r '"\(.content.attempts) of \(.content.generation)"' /var/lib/bsi/boot 2>/dev/null; }
+
+pass "detach takes everything off" bsi detach
+is "$(sees)" a1b1 "the base is there"
+fail "and the status for everybody is gone" test -e /run/bsi/status.json
+reboot
+pass "the boot attaches" bsi attach --boot
+is "$(sees)" a2b2 "it is attached"
+is "$(count)" "1 of 1" "and was counted before"
+is "$(device_status .boot.action)" attached "the status says that the boot did it"
+reboot
+pass "the next boot, after one that did not complete" bsi attach --boot
+is "$(sees):$(count)" "a2b2:2 of 1" "attaches once more"
+pass "this one is complete" bsi boot-complete
+is "$(count)" "" "the count is cleared"
+is "$(jq .content.good /var/lib/bsi/current)" 1 "the generation is good"
+
+publish add --from "$packages/lab-boot_1.0-1.deb" --to "$packages/lab-boot_1.0-9.deb" >/dev/null
+run bsi run
+is "$run_status:$(sees)" 0:a9b9 "(b) comes" || diag "$run_err"
+for attempt in 1 2; do
+	reboot
+	bsi attach --boot >/dev/null
+	is "$(sees):$(count)" "a9b9:$attempt of 2" "boot $attempt with (b) hangs"
+done
+reboot
+run bsi attach --boot
+is "$run_status:$(sees)" 0:a2b2 "the third goes back to (a), which completed one" || diag "$run_err"
+like "$(bsi status)" "\\(a\\)" "the status names (a)"
+is "$(device_status .boot.action)" fell-back "and that the boot fell back"
+like "$(device_status .boot.reason)" "two boots with \\(b\\) did not complete" "and why"
+bsi boot-complete
+run bsi run
+is "$run_status:$(sees)" 0:a2b2 "(b) does not come back by itself"
+for attempt in 1 2; do
+	reboot
+	bsi attach --boot >/dev/null
+done
+reboot
+run bsi attach --boot
+is "$run_status:$(sees)" 0:a1b1 "what completed a boot and hangs two is left out of one"
+like "$(bsi status)" "did not complete" "and the status says why"
+bsi boot-complete
+reboot
+bsi attach --boot >/dev/null
+is "$(sees)" a2b2 "but it is not left for good"
+bsi boot-complete
+
+# damage
+reboot
+printf x >/var/lib/bsi/boot
+run bsi attach --boot
+is "$run_status:$(sees)" 0:a2b2 "a damaged count begins anew"
+bsi boot-complete
+reboot
+mv /var/lib/bsi/current "$tap_dir/current"
+run bsi attach --boot
+is "$run_status:$(sees)" 12:a1b1 "without 'current' the base stays"
+like "$run_err" '"current"' "and the file is named"
+mv "$tap_dir/current" /var/lib/bsi/current
+reboot
+mount --bind /var/lib/bsi /var/lib/bsi
+mount -o remount,bind,ro /var/lib/bsi
+run bsi attach --boot
+isnt "$run_status" 0 "on a read-only state the attach fails"
+is "$(sees)" a1b1 "and the base stays"
+like "$(bsi status)" "not attached since boot: .*[Rr]ead-only" "the status says why"
+umount /var/lib/bsi
+
+# dpkg, with its hooks
+bsi attach >/dev/null
+run dpkg -i "$packages/lab-other_1.0-1.deb"
+is "$run_status:$(sees)" 0:a2b2 "plain dpkg installs, and what was attached is again" || diag "$run_out$run_err"
+fail "no mark is left" test -e /run/bsi/package-work
+run dpkg -i "$packages/lab-boot_1.0-1.deb"
+is "$run_status:$(sees)" 0:a2b2 "the patched package is installed again, and improved again" || diag "$run_out$run_err"
+run bsi base --follow --lenient -- dpkg -i "$packages/lab-boot_1.0-1.deb"
+is "$run_status:$(sees)" 0:a2b2 "as apt does it as well" || diag "$run_out$run_err"
+run bsi base --follow --lenient -- dpkg -i "$packages/lab-boot_1.0-3.deb"
+is "$run_status:$(sees)" 0:a3b3 "a newer version is never masked" || diag "$run_out$run_err"
+is "$(device_status '.components[0].state')" superseded "and the status says superseded"
+is "$(jq -r '.components[0].state' /run/bsi/status.json)" superseded "to everybody"
+run dpkg -i "$packages/lab-boot_1.0-1.deb"
+is "$run_status:$(sees)" 0:a2b2 "back at the base, it is improved again" || diag "$run_out$run_err"
+
+mkdir -p "$tap_dir/slow/DEBIAN"
+printf 'Package: lab-slow\nVersion: 1\nArchitecture: all\nMaintainer: x <x@localhost>\nDescription: x\n' >"$tap_dir/slow/DEBIAN/control"
+printf '#!/bin/sh\ntouch /run/lab-slow; sleep 60\n' >"$tap_dir/slow/DEBIAN/preinst"
+chmod 755 "$tap_dir/slow/DEBIAN/preinst"
+dpkg-deb -b "$tap_dir/slow" "$tap_dir/slow.deb" >/dev/null
+dpkg -i "$tap_dir/slow.deb" >/dev/null 2>&1 &
+pid=$!
+until [[ -e /run/lab-slow ]]; do sleep 0.1; done
+is "$(sees)" a1b1 "while plain dpkg works, everything is off"
+run bsi attach
+is "$run_status:$(sees)" 5:a1b1 "nothing is attached meanwhile"
+like "$run_err" "held: package manager at work \\(process $pid\\)" "the reason names dpkg"
+kill -KILL $pid
+wait $pid 2>/dev/null
+pass "after dpkg was killed it is attached again" bsi attach --wait
+is "$(sees)" a2b2 "all of it"
+run env DPKG_ROOT=/elsewhere bsi hook pre
+is "$run_status:$(sees)" 0:a2b2 "a dpkg that works on another root takes nothing off here"
+run bsi hook sideways
+is "$run_status" 2 "a hook that is none is refused"
+
+# set up?
+rm -f /etc/dpkg/dpkg.cfg.d/bsi
+run bsi doctor --json
+is "$run_status" 1 "doctor finds that dpkg's hooks are missing"
+like "$(jq -r '.checks[]? | select(.name == "dpkg-before").problem' <<<"$(head -n 60 <<<"$run_out" | jq -c -s '.[0]')")" "dpkg stops" \
+	"and says what comes of it"
+bsi remove >/dev/null
+is "$(sees)" a1b1 "removed, the base is there"
+finish
