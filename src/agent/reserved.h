@@ -3,7 +3,7 @@
 /*
  * Units that are never restarted by themselves, because a restart takes something away from people
  * or programs: sessions, the network, the bus, containers. A list comes with bsi; the owner's files
- * add to it and take from it. Format: docs/formats/reserved.md.
+ * add to it and take from it. Format: bsi(1), RESTARTS.
  */
 #include <stddef.h>
 
