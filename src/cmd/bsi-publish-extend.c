@@ -119,7 +119,7 @@ int publish_extend(struct verb_call *call, struct error *reterr)
 	if (r == 0)
 		r = check(&e, reterr);
 	if (r == 0)
-		r = publish_now(call, &e.now_utc_s, reterr);
+		r = publish_issue_time(call, e.repository, &e.now_utc_s, reterr);
 	if (r == 0)
 		r = publish_load_offline(call, e.path, "targets", &e.secret, &e.targets, reterr);
 	if (r == 0)

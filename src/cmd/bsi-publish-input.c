@@ -34,6 +34,23 @@ int publish_now(const struct verb_call *call, int64_t *ret_utc_s, struct error *
 	return 0;
 }
 
+int publish_issue_time(const struct verb_call *call, const struct repository *r,
+	int64_t *ret_utc_s, struct error *reterr)
+{
+	struct timespec host;
+	int64_t now_utc_s;
+	int result;
+
+	result = publish_now(call, &now_utc_s, reterr);
+	if (result == 0 && clock_gettime(CLOCK_REALTIME, &host) < 0)
+		result = -errno;
+	if (result == 0)
+		result = repository_check_time(r, now_utc_s, host.tv_sec, reterr);
+	if (result == 0)
+		*ret_utc_s = now_utc_s;
+	return result;
+}
+
 /* "NAME=REST" in two; the name is kept in in->texts. */
 static int split(struct publish_input *in, const char *option, const char *text,
 	const char **ret_name, const char **ret_rest, struct error *reterr)

@@ -73,7 +73,7 @@ static int lay(struct verb_call *call, struct foundation *f, struct error *reter
 	if (r == 0)
 		r = call_number(call, "key-count", KEYRING_KEYS_MAX, &n_keys, reterr);
 	if (r == 0)
-		r = publish_now(call, &f->now_utc_s, reterr);
+		r = publish_issue_time(call, NULL, &f->now_utc_s, reterr);
 	if (r == 0)
 		r = publish_keys_path(call, f->path, "keys", "-keys", &keys);
 	if (r == 0)
@@ -185,18 +185,6 @@ static void session_done(struct session *s)
 }
 #define AUTO_SESSION __attribute__((cleanup(session_done)))
 
-/* Devices take the newest time of issue as a floor for their clocks: it must never go back. */
-static int check_clock(const struct session *s, struct error *reterr)
-{
-	int64_t last = s->issue.base->metadata->issued_utc_s;
-
-	if (s->issue.now_utc_s >= last)
-		return 0;
-	return error_set(reterr, -BSI_E_USAGE,
-		"it is %s here, before the last issue for %s at %s: is the clock right?",
-		utc_format(s->issue.now_utc_s).text, s->issue.base->name, utc_format(last).text);
-}
-
 static int session_open(struct verb_call *call, struct session *s, struct error *reterr)
 {
 	const char *path = call_argument(call, 0), *base = call_value(call, "base");
@@ -208,9 +196,7 @@ static int session_open(struct verb_call *call, struct session *s, struct error 
 	if (r == 0)
 		r = repository_base(s->repository, base, &s->issue.base, reterr);
 	if (r == 0)
-		r = publish_now(call, &s->issue.now_utc_s, reterr);
-	if (r == 0)
-		r = check_clock(s, reterr);
+		r = publish_issue_time(call, s->repository, &s->issue.now_utc_s, reterr);
 	if (r == 0)
 		r = publish_load_offline(call, path, base, &s->secret, &s->base_keys, reterr);
 	if (r == 0)
@@ -501,7 +487,7 @@ int publish_refresh(struct verb_call *call, struct error *reterr)
 
 	r = repository_open(path, REPOSITORY_LOCK, &repository, reterr);
 	if (r == 0)
-		r = publish_now(call, &now_utc_s, reterr);
+		r = publish_issue_time(call, repository, &now_utc_s, reterr);
 	if (r == 0)
 		r = publish_load_online(call, path, &snapshot, &timestamp, reterr);
 	if (r == 0 && call_has(call, "all"))

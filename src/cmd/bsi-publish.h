@@ -27,6 +27,9 @@ int publish_verify(struct verb_call *call, struct error *reterr);
 
 /* --time, or the clock. */
 int publish_now(const struct verb_call *call, int64_t *ret_utc_s, struct error *reterr) MUST_CHECK;
+/* The same for those who sign: passed repository_check_time(). Asked before anything is written. */
+int publish_issue_time(const struct verb_call *call, const struct repository *r,
+	int64_t *ret_utc_s, struct error *reterr) MUST_CHECK;
 
 /* Where the keys of a repository lie: --keys and --online-keys, or beside it. free() ends it. */
 int publish_keys_path(const struct verb_call *call, const char *repository, const char *option,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/utc.h"
 #include "improvement/base_id.h"
 #include "trust/bounds.h"
 
@@ -365,4 +366,32 @@ int repository_write_target(const struct repository *r, struct repository_role *
 		return error_set(reterr, result, "%s/%s: %s", r->path, file ? file : target_path,
 			error_text(result));
 	return repository_list_target(role, target_path, len, &digest);
+}
+
+int repository_check_time(const struct repository *r, int64_t now_utc_s, int64_t host_utc_s,
+	struct error *reterr)
+{
+	const char *newest = "root";
+	int64_t floor_utc_s = r ? r->root->issued_utc_s : 0;
+
+	for (size_t i = 0; r && i < r->n_roles; i++)
+		if (r->roles[i].metadata->issued_utc_s > floor_utc_s) {
+			floor_utc_s = r->roles[i].metadata->issued_utc_s;
+			newest = r->roles[i].name;
+		}
+	if (now_utc_s < floor_utc_s)
+		return error_set(reterr, -BSI_E_USAGE,
+			"the time of issue is %s, before the last issue for %s at %s: is the clock "
+			"right?",
+			utc_format(now_utc_s).text, newest, utc_format(floor_utc_s).text);
+	if (now_utc_s - REPOSITORY_AHEAD_MAX_S > host_utc_s)
+		return error_set(reterr, -BSI_E_USAGE,
+			"the time of issue is %s, more than a day after the clock here (%s): devices "
+			"would take it as the time that it is",
+			utc_format(now_utc_s).text, utc_format(host_utc_s).text);
+	if (now_utc_s + REPOSITORY_TIMESTAMP_EXPIRES_S <= host_utc_s)
+		return error_set(reterr, -BSI_E_USAGE,
+			"the time of issue is %s: by the clock here (%s) the result would be expired",
+			utc_format(now_utc_s).text, utc_format(host_utc_s).text);
+	return 0;
 }

@@ -31,6 +31,8 @@
 #define REPOSITORY_ROLE_EXPIRES_S (400 * REPOSITORY_DAY_S)
 #define REPOSITORY_SNAPSHOT_EXPIRES_S (30 * REPOSITORY_DAY_S)
 #define REPOSITORY_TIMESTAMP_EXPIRES_S (7 * REPOSITORY_DAY_S)
+/* A time of issue that is given may be this far ahead: for a release at a time that is agreed. */
+#define REPOSITORY_AHEAD_MAX_S REPOSITORY_DAY_S
 
 struct repository_target {
 	char *path; /* "BASE/index.json" */
@@ -84,6 +86,20 @@ int repository_load_index(const struct repository *r, const struct repository_ro
 	struct index **ret, struct error *reterr) MUST_CHECK;
 int repository_load_manifest(const struct repository *r, const struct repository_role *role,
 	const struct index_entry *entry, struct manifest **ret, struct error *reterr) MUST_CHECK;
+
+/*
+ * Whether something may be issued at this time. Devices take the newest time of issue as a floor for
+ * their clocks and refuse what is expired, so that one wrong time can end a repository: it must not
+ * lie before the newest issue of any role, more than REPOSITORY_AHEAD_MAX_S after the clock here, or
+ * so far before it that devices would find the timestamp expired.
+ *
+ * @r           NULL: it is about to be made
+ * @host_utc_s  the clock here
+ *
+ * -BSI_E_USAGE with words.
+ */
+int repository_check_time(const struct repository *r, int64_t now_utc_s, int64_t host_utc_s,
+	struct error *reterr) MUST_CHECK;
 
 /*
  * A base's role while its next version is made: targets are added or replaced by path. The bytes

@@ -255,6 +255,20 @@ is "$run_status" 6 "expired metadata does not verify"
 like "$run_err" "expired" "and says so"
 run "$publish" add repo --base "$base" --from v1 --to v2 --passphrase-file word --time 2020-01-01T00:00:00Z
 is "$run_status" 2 "a clock that is behind the last issue is noticed"
+before=$(content repo)
+for time in 2020-01-01T00:00:00Z 2099-01-01T00:00:00Z "$(date -u -d '+2 days' +%FT%TZ)"; do
+	for verb in "refresh repo" "refresh repo --all" "extend repo --base clock:1:amd64" \
+		"minimum repo a --base $base" "withdraw repo a --base $base --action stop --reason x"; do
+		# shellcheck disable=SC2086
+		run "$publish" $verb --passphrase-file word --time "$time"
+		is "$run_status" 2 "$verb at $time is refused"
+		like "$run_err" "the time of issue is $time" "and why"
+	done
+done
+is "$(content repo)" "$before" "and nothing was written"
+is "$(find repo-keys -name 'clock*')" "" "nor a key made"
+run "$publish" init clock --base "$base" --no-passphrase --time 2020-01-01T00:00:00Z
+is "$run_status" 2 "a repository that would be expired at once is not made"
 pass "the repository verifies after all that" "$publish" verify repo
 
 # ---- one more base ---------------------------------------------------------------------------
@@ -348,7 +362,7 @@ mkdir other && cp big2/*.deb v2/*.deb other/ && mkdir another && cp v2/two_2.deb
 cp -r v1 bigv1 && cp big1/*.deb bigv1/
 new same1
 new same2
-time=2030-01-01T00:00:00Z
+time=$(date -u -d "+1 hour" +%FT%TZ)
 "$publish" add same1 --base "$base" --from bigv1 --to other --time "$time" >/dev/null 2>&1
 if command -v taskset >/dev/null; then one_core=(taskset -c 0); else one_core=(); fi
 "${one_core[@]}" "$publish" add same2 --base "$base" --from bigv1 --to another --time "$time" >/dev/null 2>&1

@@ -283,6 +283,36 @@ static void test_repository_letters(void **state)
 	shop_close(&s);
 }
 
+/* The newest issue of any role is the floor, the clock of the host is the ceiling. */
+static void test_repository_time(void **state)
+{
+	static const struct {
+		int64_t now_utc_s, host_utc_s;
+		int result;
+	} rows[] = {
+		{NOW + 5, NOW + 5, 0},
+		{NOW + 4, NOW + 5, -BSI_E_USAGE},
+		{NOW + 5 + REPOSITORY_AHEAD_MAX_S, NOW + 5, 0},
+		{NOW + 6 + REPOSITORY_AHEAD_MAX_S, NOW + 5, -BSI_E_USAGE},
+		{NOW + 5, NOW + 4 + REPOSITORY_TIMESTAMP_EXPIRES_S, 0},
+		{NOW + 5, NOW + 5 + REPOSITORY_TIMESTAMP_EXPIRES_S, -BSI_E_USAGE},
+	};
+	AUTO(repository) struct repository *r = NULL;
+	struct error e = {};
+	struct shop s;
+
+	(void)state;
+	shop_open(&s);
+	shop_add(&s, "new", NOW + 5);
+	assert_int_equal(repository_open(s.repository, 0, &r, &e), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_int_equal(
+			repository_check_time(r, rows[i].now_utc_s, rows[i].host_utc_s, &e),
+			rows[i].result);
+	assert_int_equal(repository_check_time(NULL, NOW, NOW, &e), 0);
+	shop_close(&s);
+}
+
 static void test_repository_lock(void **state)
 {
 	AUTO(repository) struct repository *first = NULL, *second = NULL, *reader = NULL;
@@ -358,6 +388,7 @@ int main(void)
 		cmocka_unit_test(test_repository_damaged_metadata),
 		cmocka_unit_test(test_repository_damaged_targets),
 		cmocka_unit_test(test_repository_letters),
+		cmocka_unit_test(test_repository_time),
 		cmocka_unit_test(test_repository_lock),
 		cmocka_unit_test(test_repository_wrong_keys),
 		cmocka_unit_test(test_keyring_passphrase),
