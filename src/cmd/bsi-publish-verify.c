@@ -22,11 +22,12 @@ static void show_report(const struct verb_call *call, const struct verify_report
 	char targets[32], images[32];
 
 	if (call_has(call, "json")) {
-		AUTO_JSON json_t *document = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
+		AUTO_JSON json_t *document = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
 			"good", 1, "bases", (json_int_t)r->n_bases, "letters",
 			(json_int_t)r->n_letters, "images", (json_int_t)r->n_images, "targets",
 			(json_int_t)r->n_targets, "target_bytes", (json_int_t)r->target_bytes,
-			"image_bytes", (json_int_t)r->image_bytes, "expires",
+			"image_bytes", (json_int_t)r->image_bytes, "deltas_by_digest",
+			(json_int_t)r->n_undecoded, "expires",
 			utc_format(r->expires_utc_s).text);
 
 		call_print_json(document);
@@ -40,6 +41,9 @@ static void show_report(const struct verb_call *call, const struct verify_report
 		r->n_letters == 1 ? "letter" : "letters", r->n_targets,
 		r->n_targets == 1 ? "file" : "files", targets, r->n_images,
 		r->n_images == 1 ? "image" : "images", images, utc_format(r->expires_utc_s).text);
+	if (r->n_undecoded > 0)
+		printf("%" PRIu64 " %s by digest alone: decoding needs the files of a base\n",
+			r->n_undecoded, r->n_undecoded == 1 ? "delta" : "deltas");
 }
 
 int publish_verify(struct verb_call *call, struct error *reterr)

@@ -13,12 +13,17 @@
 #include "publish/repository.h"
 #include "trust/update.h"
 
+/* An image and all that a manifest said of it when it was audited. */
+struct audited {
+	struct digest image, claims;
+};
+
 struct verification {
 	const struct repository *repository;
 	const struct build_progress *progress;
 	struct verify_report report;
-	struct digest *images; /* seen and found good: letters share them */
-	size_t n_images;
+	struct audited *audited; /* found good: letters share images */
+	size_t n_audited;
 	struct error *reterr;
 };
 
@@ -148,24 +153,64 @@ static int verify_targets(struct verification *v, const struct repository_role *
 	return 0;
 }
 
-static bool is_known_image(const struct verification *v, const struct digest *image)
+/*
+ * Everything that an audit compares with the image. Another letter may share an image and still
+ * lie about it: only the same claims are known to be good.
+ */
+static int digest_claims(const struct component *c, const struct payload *payload,
+	struct digest *ret)
 {
-	for (size_t i = 0; i < v->n_images; i++)
-		if (digest_equal(&v->images[i], image))
+	AUTO(hasher) struct hasher *hasher = NULL;
+	AUTO_DONE(buffer) struct buffer numbers = buffer_of(MANIFEST_MAX_BYTES);
+	int r;
+
+	r = hasher_new(&hasher);
+	if (r < 0)
+		return r;
+	hasher_update(hasher, &c->image.digest, sizeof c->image.digest);
+	hasher_update(hasher, &c->image.root, sizeof c->image.root);
+	hasher_update(hasher, c->image.salt, sizeof c->image.salt);
+	hasher_update(hasher, &payload->digest, sizeof payload->digest);
+	buffer_put_u64le(&numbers, c->image.size);
+	buffer_put_u64le(&numbers, c->image.tree_offset);
+	buffer_put_u64le(&numbers, payload->memory_bytes);
+	for (size_t i = 0; i < c->n_files; i++) {
+		const struct patched_file *f = &c->files[i];
+
+		buffer_put(&numbers, f->path, strlen(f->path) + 1);
+		buffer_put_u64le(&numbers, f->mode);
+		buffer_put_u64le(&numbers, f->size);
+		buffer_put(&numbers, &f->digest, sizeof f->digest);
+		buffer_put_u8(&numbers, f->privileged);
+	}
+	if (numbers.err < 0)
+		return numbers.err;
+	hasher_update(hasher, numbers.data, numbers.len);
+	return hasher_final(hasher, ret);
+}
+
+static bool is_audited(const struct verification *v, const struct digest *claims)
+{
+	for (size_t i = 0; i < v->n_audited; i++)
+		if (digest_equal(&v->audited[i].claims, claims))
 			return true;
 	return false;
 }
 
-static int remember_image(struct verification *v, const struct component *c)
+static int remember_audit(struct verification *v, const struct component *c,
+	const struct digest *claims)
 {
-	struct digest *grown = reallocarray(v->images, v->n_images + 1, sizeof *grown);
+	struct audited *grown = reallocarray(v->audited, v->n_audited + 1, sizeof *grown);
+	bool is_new = true;
 
 	if (!grown)
 		return -ENOMEM;
-	v->images = grown;
-	grown[v->n_images++] = c->image.digest;
-	v->report.n_images++;
-	v->report.image_bytes += c->image.size;
+	v->audited = grown;
+	for (size_t i = 0; i < v->n_audited; i++)
+		is_new &= !digest_equal(&grown[i].image, &c->image.digest);
+	grown[v->n_audited++] = (struct audited){.image = c->image.digest, .claims = *claims};
+	v->report.n_images += is_new;
+	v->report.image_bytes += is_new ? c->image.size : 0;
 	return 0;
 }
 
@@ -202,16 +247,24 @@ static int verify_component(struct verification *v, const struct repository_role
 {
 	for (size_t i = 0; i < c->n_payloads; i++) {
 		AUTO_CLOSE int fd = open_payload(v, role, &c->payloads[i], v->reterr);
+		struct digest claims;
 		int r;
 
 		if (fd < 0)
 			return fd;
-		if (strcmp(c->payloads[i].kind, PAYLOAD_KIND_FULL) != 0 ||
-			is_known_image(v, &c->image.digest))
+		/* a delta needs the files of a base, which are not here */
+		if (strcmp(c->payloads[i].kind, PAYLOAD_KIND_FULL) != 0) {
+			v->report.n_undecoded++;
+			continue;
+		}
+		r = digest_claims(c, &c->payloads[i], &claims);
+		if (r < 0)
+			return r;
+		if (is_audited(v, &claims))
 			continue;
 		r = audit_payload(fd, c, &c->payloads[i], v->progress, v->reterr);
 		if (r == 0)
-			r = remember_image(v, c);
+			r = remember_audit(v, c, &claims);
 		if (r < 0)
 			return r;
 	}
@@ -275,7 +328,7 @@ int verify_repository(const char *path, int64_t now_utc_s, const struct build_pr
 		r = verify_targets(&v, &repository->roles[0]);
 	for (size_t i = 1; r == 0 && i < repository->n_roles; i++)
 		r = verify_base(&v, &repository->roles[i]);
-	free(v.images);
+	free(v.audited);
 	if (r == 0)
 		*ret = v.report;
 	return r;

@@ -3,8 +3,9 @@
 /*
  * A whole repository, offline, believed in nothing: the metadata as a device that starts from the
  * first root would take it, every listed file by length and digest, every index and manifest by its
- * rules, every payload decoded and its seal recomputed, and what is in the image file by file
- * against the manifest.
+ * rules, every full payload decoded and its seal recomputed, and what is in the image file by file
+ * against the manifest. Deltas are checked by length and digest alone: decoding one needs the files
+ * of a base. A device compares the image that a delta gives with the same digest.
  */
 #include <stdint.h>
 
@@ -15,6 +16,7 @@
 struct verify_report {
 	uint64_t n_bases, n_letters, n_components, n_images, n_targets;
 	uint64_t target_bytes, image_bytes;
+	uint64_t n_undecoded; /* deltas, each as often as a letter lists it */
 	int64_t expires_utc_s; /* the earliest of what devices ask for */
 };
 

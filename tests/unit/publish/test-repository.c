@@ -283,6 +283,118 @@ static void test_repository_letters(void **state)
 	shop_close(&s);
 }
 
+enum lie {
+	LIE_NONE,
+	LIE_ROOT,
+	LIE_SALT,
+	LIE_TREE,
+	LIE_MODE,
+	LIE_DIGEST,
+	LIE_SIZE,
+	LIE_PRIVILEGED,
+	LIE_PATH,
+	LIE_MAX,
+};
+
+static void tell(struct component *c, enum lie lie)
+{
+	struct patched_file *f = &c->files[0];
+
+	switch (lie) {
+	case LIE_ROOT:
+		c->image.root.bytes[0] ^= 1;
+		break;
+	case LIE_SALT:
+		c->image.salt[0] ^= 1;
+		break;
+	case LIE_TREE:
+		c->image.tree_offset += 4096;
+		break;
+	case LIE_MODE:
+		f->mode ^= 1;
+		break;
+	case LIE_DIGEST:
+		f->digest.bytes[0] ^= 1;
+		break;
+	case LIE_SIZE:
+		f->size++;
+		break;
+	case LIE_PRIVILEGED:
+		f->privileged = !f->privileged;
+		break;
+	case LIE_PATH:
+		f->path[strlen(f->path) - 1] = '_';
+		break;
+	default:
+		break;
+	}
+}
+
+/* Letter (b) shares the image of (a), under all the right keys. */
+static void publish_lie(const struct shop *s, enum lie lie)
+{
+	AUTO(repository) struct repository *r = NULL;
+	AUTO(manifest) struct manifest *m = NULL;
+	AUTO(index) struct index *index = NULL;
+	struct buffer bytes = buffer_of(1 << 20), listed = buffer_of(1 << 20);
+	struct repository_role *base;
+	struct index_entry *grown;
+	struct error e = {};
+
+	assert_int_equal(repository_open(s->repository, REPOSITORY_LOCK, &r, &e), 0);
+	assert_int_equal(repository_base(r, BASE, &base, &e), 0);
+	assert_int_equal(repository_load_index(r, base, &index, &e), 0);
+	assert_int_equal(repository_load_manifest(r, base, &index->entries[0], &m, &e), 0);
+	m->letter[0] = 'b';
+	m->build = 2;
+	tell(&m->components[0], lie);
+	assert_int_equal(manifest_encode(m, &bytes, &e), 0);
+	assert_int_equal(repository_write_target(r, base, BASE "/manifest-2.json", bytes.data,
+				 bytes.len, &e),
+		0);
+	grown = reallocarray(index->entries, 2, sizeof *grown);
+	assert_non_null(grown);
+	index->entries = grown;
+	grown[index->n_entries++] = (struct index_entry){.letter = strdup("b"),
+		.build = 2,
+		.manifest = strdup("manifest-2.json"),
+		.issued_utc_s = m->issued_utc_s};
+	assert_int_equal(index_encode(index, &listed, &e), 0);
+	assert_int_equal(repository_write_target(r, base, BASE "/index.json", listed.data,
+				 listed.len, &e),
+		0);
+	assert_int_equal(commit_base(r, base, &s->base_keys, NOW + 2, &e), 0);
+	assert_int_equal(commit_online(r, &s->snapshot_keys, &s->timestamp_keys, NOW + 2, &e), 0);
+	buffer_done(&bytes);
+	buffer_done(&listed);
+}
+
+/* An image that was found good under one manifest may be lied about in another. */
+static void test_repository_lies_about_shared_images(void **state)
+{
+	(void)state;
+	for (int lie = LIE_NONE; lie < LIE_MAX; lie++) {
+		struct verify_report report = {0};
+		struct error e = {};
+		struct shop s;
+		int r;
+
+		shop_open(&s);
+		shop_add(&s, "new", NOW + 1);
+		publish_lie(&s, (enum lie)lie);
+		r = verify_repository(s.repository, NOW + 10, NULL, &report, &e);
+		if (lie == LIE_NONE) {
+			assert_int_equal(r, 0);
+			assert_int_equal(report.n_letters, 2);
+			assert_int_equal(report.n_images, 1);
+		} else {
+			assert_true(r < 0);
+			assert_non_null(strstr(e.text, "(b)"));
+		}
+		shop_close(&s);
+	}
+}
+
 /* The newest issue of any role is the floor, the clock of the host is the ceiling. */
 static void test_repository_time(void **state)
 {
@@ -388,6 +500,7 @@ int main(void)
 		cmocka_unit_test(test_repository_damaged_metadata),
 		cmocka_unit_test(test_repository_damaged_targets),
 		cmocka_unit_test(test_repository_letters),
+		cmocka_unit_test(test_repository_lies_about_shared_images),
 		cmocka_unit_test(test_repository_time),
 		cmocka_unit_test(test_repository_lock),
 		cmocka_unit_test(test_repository_wrong_keys),
