@@ -39,6 +39,9 @@ is "$(systemctl list-unit-files 'bsi*' --state=enabled --no-legend | wc -l)" 2 "
 is "$(systemctl is-active bsi-boot.service bsi.timer bsi-packages.path | sort -u)" active "they are started"
 is "$(systemctl list-units --failed --no-legend 'bsi*')" "" "none of them failed"
 is "$(apt-config shell x Dir::Bin::dpkg)" "x='/run/bsi/dpkg'" "apt's dpkg is the wrapper"
+pass "doctor finds everything in place" bsi doctor
+pass "an ordinary user's apt works, through the wrapper too" \
+	setpriv --reuid 65534 --regid 65534 --clear-groups apt-get -q -s install lab-unrelated=1.0-2
 run bsi status
 like "$run_out" "not enrolled" "the device says that it is not enrolled"
 
