@@ -12,11 +12,19 @@
 
 scene_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
+# Whether the packages are there and newer than what they are made of.
+scene_are_new() {
+	local root=$scene_here/../.. deb
+
+	deb=$(compgen -G "$1/bsi_*.deb" | head -n 1)
+	[[ -n $deb ]] && [[ -z $(find "$root"/{src,data,debian,docs/man,meson.build} -newer "$deb" -type f -print -quit) ]]
+}
+
 # Our packages for that release: built here if this is one, else in a chroot.
 scene_debs() {
 	local build=$1 suite=$2 tools=$scene_here/../../tools
 
-	if ! compgen -G "$build/deb/$suite/bsi_*.deb" >/dev/null; then
+	if ! scene_are_new "$build/deb/$suite"; then
 		# shellcheck source=/dev/null
 		if [[ $(. /etc/os-release && echo "${VERSION_CODENAME:-}") == "$suite" ]]; then
 			"$tools/deb" here "$build/deb/$suite" || return 1
