@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -114,10 +115,26 @@ static int join_depends(const char *text, size_t len, char **ret)
 	return 0;
 }
 
+/* "install ok installed": dpkg(1), "Package states". What is new to us may be anything. */
+static void read_status(const char *status, struct package *p)
+{
+	static const char *const whole[] = {"", "installed", "triggers-pending", "triggers-awaited"};
+	static const char *const gone[] = {"config-files", "not-installed"};
+	const char *word = strrchr(status, ' ');
+
+	word = word ? word + 1 : status;
+	for (size_t i = 0; i < ARRAY_SIZE(whole); i++)
+		p->installed |= strcmp(word, whole[i]) == 0;
+	p->is_broken = !p->installed || strstr(status, "reinstreq");
+	for (size_t i = 0; i < ARRAY_SIZE(gone); i++)
+		p->is_broken &= strcmp(word, gone[i]) != 0;
+	p->installed &= !p->is_broken;
+	(void)snprintf(p->status, sizeof p->status, "%s", word);
+}
+
 static int parse_fields(const char *text, size_t len, struct package *p)
 {
 	AUTO_FREE char *status = NULL;
-	size_t status_len;
 	int r;
 
 	r = field(text, len, "Package", &p->name);
@@ -136,9 +153,7 @@ static int parse_fields(const char *text, size_t len, struct package *p)
 	p->scripts = strdup("");
 	if (!p->scripts)
 		return -ENOMEM;
-	status_len = strlen(status);
-	p->installed = status_len == 0 ||
-		(status_len > 10 && strcmp(status + status_len - 10, " installed") == 0);
+	read_status(status, p);
 	return parse_source(p);
 }
 

@@ -18,7 +18,9 @@ struct package {
 	char *source, *source_version; /* of the package itself where no Source field says else */
 	char *depends;                 /* Pre-Depends and Depends, joined by a comma; may be "" */
 	char *scripts;                 /* maintainer scripts of a .deb, joined; "" for a root tree */
-	bool installed;                /* the Status field says so, or there is none */
+	bool installed; /* its files are there: by the Status field, or there is none */
+	bool is_broken; /* some of its files may be there: half-installed, unpacked, … */
+	char status[20]; /* the last word of the Status field; "" for none */
 };
 
 /* One paragraph; -BSI_E_FORMAT where Package, Version or Architecture is missing or odd. */

@@ -443,6 +443,16 @@ static int fill(struct planning *pl)
 	return r < 0 ? r : order_components(p);
 }
 
+static int note_passed(struct plan *p, const struct state *s)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < s->n_passed; i++)
+		r = note(p, PLAN_LEFT_OUT, GROUPING_NONE, s->passed[i].name,
+			"%s has it as %s: it is passed over there", s->name, s->passed[i].status);
+	return r;
+}
+
 int plan_make(const struct plan_request *request, struct plan **ret, struct error *reterr)
 {
 	AUTO_FREE size_t *n_documents = calloc(request->to->n_packages + 1, sizeof *n_documents);
@@ -454,6 +464,10 @@ int plan_make(const struct plan_request *request, struct plan **ret, struct erro
 	if (!p || !n_documents)
 		return -ENOMEM;
 	r = fill(&pl);
+	for (size_t i = 0; r == 0 && i < request->n_from; i++)
+		r = note_passed(p, request->from[i]);
+	if (r == 0)
+		r = note_passed(p, request->to);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < request->n_activations; i++) {

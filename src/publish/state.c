@@ -73,6 +73,25 @@ int state_add_package(struct state *s, struct package *taken, size_t *ret_index)
 	return 0;
 }
 
+int state_pass_over(struct state *s, const struct package *p)
+{
+	struct state_passed *grown, *row;
+
+	if (s->n_passed == STATE_PACKAGES_MAX)
+		return -BSI_E_LIMIT;
+	grown = reallocarray(s->passed, s->n_passed + 1, sizeof *grown);
+	if (!grown)
+		return -ENOMEM;
+	s->passed = grown;
+	row = &grown[s->n_passed];
+	*row = (struct state_passed){.name = strdup(p->name)};
+	if (!row->name)
+		return -ENOMEM;
+	(void)snprintf(row->status, sizeof row->status, "%s", p->status);
+	s->n_passed++;
+	return 0;
+}
+
 int state_add_file(struct state *s, const char *stored_path, size_t package,
 	struct state_file **ret, struct error *reterr)
 {
@@ -124,8 +143,11 @@ void state_free(struct state *s)
 		file_done(&s->files[i]);
 	for (size_t i = 0; i < s->n_packages; i++)
 		package_done(&s->packages[i]);
+	for (size_t i = 0; i < s->n_passed; i++)
+		free(s->passed[i].name);
 	for (size_t i = 0; i < s->n_debs; i++)
 		free(s->debs[i]);
+	free(s->passed);
 	if (s->root_fd >= 0)
 		(void)close(s->root_fd);
 	if (s->spool_fd >= 0)

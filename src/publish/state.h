@@ -49,10 +49,18 @@ struct state_file {
 	uint64_t spool_offset;
 };
 
+/* A package of a root tree's database that is not installed. */
+struct state_passed {
+	char *name;
+	char status[20];
+};
+
 struct state {
 	char *name; /* the argument it was opened from */
 	struct package *packages;
 	size_t n_packages;
+	struct state_passed *passed; /* passed over; a plan says so */
+	size_t n_passed;
 	struct state_file *files; /* by path, unique */
 	size_t n_files;
 	int root_fd;  /* of a root tree, or -EBADF */
@@ -93,6 +101,7 @@ int state_elf(struct state *s, const struct state_file *f, struct linkage *ret, 
 
 /* For those who fill a state. The result is borrowed until the next call. */
 int state_add_package(struct state *s, struct package *taken, size_t *ret_index) MUST_CHECK;
+int state_pass_over(struct state *s, const struct package *p) MUST_CHECK;
 int state_add_file(struct state *s, const char *stored_path, size_t package,
 	struct state_file **ret, struct error *reterr) MUST_CHECK;
 /*

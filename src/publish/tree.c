@@ -264,7 +264,13 @@ static int load_packages(struct state *s, const struct buffer *status, struct er
 			error_prefix(reterr, "%s: " DATABASE "status", s->name);
 			return r;
 		}
-		r = p.installed ? state_add_package(s, &p, &index) : 0;
+		if (p.is_broken)
+			r = error_set(reterr, -BSI_E_REFUSED,
+				"%s: package %s is %s: some of its files may be missing or of "
+				"another version",
+				s->name, p.name, p.status);
+		else
+			r = p.installed ? state_add_package(s, &p, &index) : state_pass_over(s, &p);
 		package_done(&p);
 		if (r < 0)
 			return r;

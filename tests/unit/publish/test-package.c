@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,18 +57,34 @@ static void test_package_own_source(void **state)
 
 static void test_package_status(void **state)
 {
-	static const char *const gone[] = {
-		"Package: x\nStatus: deinstall ok config-files\nVersion: 1\nArchitecture: all\n",
-		"Package: x\nStatus: purge ok not-installed\n",
-		"Package: x\nStatus: install ok half-installed\nVersion: 1\nArchitecture: all\n",
+	static const struct {
+		const char *status;
+		bool installed, is_broken;
+	} rows[] = {
+		{"install ok installed", true, false},
+		{"hold ok installed", true, false},
+		/* other packages' scripts are to run; its own files are there */
+		{"install ok triggers-pending", true, false},
+		{"install ok triggers-awaited", true, false},
+		{"deinstall ok config-files", false, false},
+		{"purge ok not-installed", false, false},
+		{"install ok half-installed", false, true},
+		{"install ok unpacked", false, true},
+		{"install ok half-configured", false, true},
+		{"install reinstreq installed", false, true},
+		{"install ok something-new", false, true},
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(gone); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct package p;
+		char text[256];
 
-		assert_int_equal(package_parse(gone[i], strlen(gone[i]), &p, NULL), 0);
-		assert_false(p.installed);
+		(void)snprintf(text, sizeof text,
+			"Package: x\nStatus: %s\nVersion: 1\nArchitecture: all\n", rows[i].status);
+		assert_int_equal(package_parse(text, strlen(text), &p, NULL), 0);
+		assert_int_equal(p.installed, rows[i].installed);
+		assert_int_equal(p.is_broken, rows[i].is_broken);
 		package_done(&p);
 	}
 }

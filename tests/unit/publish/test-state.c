@@ -239,6 +239,9 @@ static void test_state_of_tree(void **state)
 	(void)state;
 	assert_int_equal(state_open(root, &s, &e), 0);
 	assert_int_equal(s->n_packages, 1);
+	assert_int_equal(s->n_passed, 1);
+	assert_string_equal(s->passed[0].name, "gone");
+	assert_string_equal(s->passed[0].status, "config-files");
 	assert_int_equal(s->n_files, 3);
 	assert_file(s, "usr/lib/y/libx.so.1", "library");
 	assert_file(s, "usr/bin/good", "program");
@@ -246,6 +249,22 @@ static void test_state_of_tree(void **state)
 	assert_false(state_find(s, "usr/bin/good")->is_altered);
 	assert_true(state_find(s, "usr/bin/altered")->is_altered);
 	state_free(s);
+	fixture_remove(root);
+}
+
+static void test_state_tree_broken_package(void **state)
+{
+	char *root = make_tree("/usr/bin/good\n");
+	struct error e = {};
+	struct state *s;
+
+	(void)state;
+	put(root, "var/lib/dpkg/status",
+		STATUS "\nPackage: cut\nStatus: install ok half-installed\nArchitecture: amd64\n"
+		       "Version: 1\n");
+	assert_int_equal(state_open(root, &s, &e), -BSI_E_REFUSED);
+	assert_non_null(strstr(e.text, "cut"));
+	assert_non_null(strstr(e.text, "half-installed"));
 	fixture_remove(root);
 }
 
@@ -312,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_state_shared_hardlinks),
 		cmocka_unit_test(test_state_nothing),
 		cmocka_unit_test(test_state_of_tree),
+		cmocka_unit_test(test_state_tree_broken_package),
 		cmocka_unit_test(test_state_tree_is_a_root),
 		cmocka_unit_test(test_state_tree_list_that_leaves),
 		cmocka_unit_test(test_state_tree_links),
