@@ -15,6 +15,7 @@
 #   browser_processes          one line for each: process id, name, build-id of the library mapped
 #   browser_build_id FILE      of an ELF file
 
+browser_environment=() # VARIABLE=VALUE... for the browser
 browser_libraries='lib(webkit2gtk|javascriptcoregtk)-4\.1\.so'
 
 browser_screen() {
@@ -43,7 +44,7 @@ browser_start() {
 	local session
 
 	read -r browser_port _ < <(lab_ports)
-	lab_in_tree env DISPLAY="$browser_display" HOME=/root WebKitWebDriver --port="$browser_port" >/dev/null 2>"${browser_log:-/dev/null}" &
+	lab_in_tree env DISPLAY="$browser_display" HOME=/root "${browser_environment[@]}" WebKitWebDriver --port="$browser_port" >/dev/null 2>"${browser_log:-/dev/null}" &
 	browser_driver=$!
 	until curl -s -o "${browser_log:-/dev/null}" "http://127.0.0.1:$browser_port/status"; do
 		kill -0 $browser_driver 2>/dev/null || return 1

@@ -73,15 +73,20 @@ is "$(mounted)" 0 "taken off under the browser"
 fail "it breaks again, the other way round" tab_shows
 browser_close
 
-# With it.
+# With it, and with a browser that keeps its pages in a sandbox: a mount namespace of their own.
+# shellcheck disable=SC2034 # for browser.sh
+browser_environment=(WEBKIT_FORCE_SANDBOX=1)
 browser_is "${old%%-*}" "the base again"
 pass "published as idle" add --activation webkit=idle
 ui=$(ui)
+page_process=$(browser_processes | awk '$2 ~ /^WebKitWebPr/ { print $1; exit }')
+isnt "$(readlink "/proc/$page_process/ns/mnt")" "$(readlink "/proc/$ui/ns/mnt")" "its page is in a sandbox"
 run bsi run
 is "$run_status" 0 "while a browser runs, run is no failure"
 is "$(mounted)" 0 "and nothing is attached"
 is "$(device_status .state)" held "the status: held"
 like "$(reason)" "relaunch wanted: .*MiniBrowser \($ui\)" "it names the browser"
+like "$(reason)" "\\($page_process\\)" "and the process in the sandbox"
 pass "the browser goes on: a new tab shows the page" tab_shows
 bsi run >/dev/null
 is "$(mounted)" 0 "a second look changes nothing"
