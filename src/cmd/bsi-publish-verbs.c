@@ -11,6 +11,7 @@
 #include "base/utc.h"
 #include "cmd/bsi-publish.h"
 #include "improvement/letter.h"
+#include "improvement/text.h"
 #include "publish/commit.h"
 #include "publish/foundation.h"
 
@@ -279,13 +280,33 @@ static int add(struct verb_call *call, const struct session *s, struct publish_i
 	return 0;
 }
 
+/* Before keys are asked for and images are made. */
+static int check_words(const struct verb_call *call, struct error *reterr)
+{
+	const char *severity = call_value(call, "severity"), *text = call_value(call, "text");
+	bool is_known = !severity;
+
+	for (const char *const *s = manifest_severities; *s; s++)
+		is_known |= severity && strcmp(*s, severity) == 0;
+	if (!is_known)
+		return error_set(reterr, -BSI_E_USAGE,
+			"--severity knows low, medium, high and critical, not \"%s\"", severity);
+	if (text && !text_is_plain(text, MANIFEST_TEXT_MAX_BYTES))
+		return error_set(reterr, -BSI_E_USAGE,
+			"--text takes up to %d bytes of UTF-8 without control characters",
+			(int)MANIFEST_TEXT_MAX_BYTES);
+	return 0;
+}
+
 int publish_add(struct verb_call *call, struct error *reterr)
 {
 	AUTO_SESSION struct session s = {};
 	AUTO_INPUT struct publish_input in = {};
 	int r;
 
-	r = session_open(call, &s, reterr);
+	r = check_words(call, reterr);
+	if (r == 0)
+		r = session_open(call, &s, reterr);
 	if (r == 0)
 		r = publish_read_input(call, &in, reterr);
 	if (r == 0)

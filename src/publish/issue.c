@@ -292,6 +292,17 @@ static int carry_components(const struct issue_letter *letter, struct manifest *
 	return 0;
 }
 
+static int check_dropped(const struct issue_letter *letter, const struct manifest *before,
+	struct error *reterr)
+{
+	for (size_t i = 0; i < letter->n_dropped; i++)
+		if (!before || !manifest_component(before, letter->dropped[i]))
+			return error_set(reterr, -BSI_E_USAGE,
+				"--drop %s: the letter before has no component of that name",
+				letter->dropped[i]);
+	return 0;
+}
+
 static int start_manifest(const struct issue *issue, const struct issue_letter *letter,
 	const struct index *index, struct manifest *m, struct error *reterr)
 {
@@ -336,7 +347,9 @@ static int make_manifest(const struct issue *issue, const struct issue_letter *l
 	m->components = calloc(p->n_components + MANIFEST_COMPONENTS_MAX, sizeof *m->components);
 	if (!m->components)
 		return -ENOMEM;
-	r = carry_components(letter, before, m, reterr);
+	r = check_dropped(letter, before, reterr);
+	if (r == 0)
+		r = carry_components(letter, before, m, reterr);
 	for (size_t i = 0; r == 0 && i < p->n_components; i++)
 		r = fill_component(issue, letter, &p->components[i],
 			&m->components[m->n_components++], reterr);
@@ -459,6 +472,11 @@ int issue_minimum(const struct issue *issue, const char *letter, struct error *r
 	r = repository_load_index(issue->repository, issue->base, &index, reterr);
 	if (r == 0 && letter)
 		r = find_entry(issue, index, letter, &entry, reterr);
+	if (r == 0 && letter && entry->withdrawn == WITHDRAW_REMOVE)
+		r = error_set(reterr, -BSI_E_REFUSED,
+			"(%s) was withdrawn with remove: no device may keep it, so it can be no "
+			"minimum",
+			letter);
 	if (r < 0)
 		return r;
 	free(index->minimum);

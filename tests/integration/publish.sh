@@ -212,6 +212,14 @@ is "$(json '[(b["current"], b["version"]) for b in d["bases"]]')" \
 run "$publish" add repo --base fedora:40:x86_64 --from v1 --to v2 --passphrase-file word
 is "$run_status" 9 "a base that the repository does not have"
 
+run "$publish" add repo --base "$base" --from v1 --to v2 --passphrase-file word --severity grave
+is "$run_status" 2 "a severity that is none is a usage error"
+run "$publish" add repo --base "$base" --from v1 --to v2 --passphrase-file word --text $'\a'
+is "$run_status" 2 "and so is a text with control characters"
+run "$publish" add repo --base "$base" --from v1 --to v2 --passphrase-file word --drop three
+is "$run_status" 2 "a component to drop must be in the letter before"
+like "$run_err" "--drop three" "and is named"
+
 # ---- letters are cumulative ------------------------------------------------------------------
 file opt/two/file "file 3"
 deb v3 two 3
@@ -243,6 +251,8 @@ run "$publish" withdraw repo q --base "$base" --action stop --reason x --passphr
 is "$run_status" 7 "a letter that does not exist"
 run "$publish" withdraw repo b --base "$base" --action stop --passphrase-file word
 is "$run_status" 2 "a withdrawal needs a reason"
+run "$publish" minimum repo c --base "$base" --passphrase-file word
+is "$run_status" 13 "a letter that was withdrawn with remove is no minimum"
 pass "minimum" "$publish" minimum repo a --base "$base" --passphrase-file word
 run "$publish" list repo --base "$base"
 like "$run_out" "minimum \\(a\\)" "list shows the minimum"

@@ -273,6 +273,7 @@ static void test_repository_letters(void **state)
 	assert_string_equal(index_current(index)->letter, "b");
 	assert_int_equal(issue_withdraw(&issue, "q", WITHDRAW_STOP, "why", &e), -BSI_E_MISSING);
 	assert_int_equal(issue_withdraw(&issue, "b", WITHDRAW_REMOVE, "why", &e), 0);
+	assert_int_equal(issue_minimum(&issue, "b", &e), -BSI_E_REFUSED);
 	repository_free(take_ptr(r));
 	assert_int_equal(repository_open(s.repository, 0, &r, &e), 0);
 	assert_int_equal(repository_base(r, BASE, &issue.base, &e), 0);
