@@ -10,7 +10,7 @@ is "$(status .letter)" a "the status names (a)"
 is "$(status .boot.action)" fell-back "and says that the boot fell back"
 like "$(status .boot.reason)" "did not complete" "and why"
 like "$(bsi history)" "fell-back" "the history tells"
-run bsi run
+run_free bsi run
 is "$run_status:$(lab)" 0:202 "(b) does not come back by itself" || diag "$run_out $run_err"
 pass "the boot is complete" wait_for 60 test ! -e /var/lib/bsi/boot
 

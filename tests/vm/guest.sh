@@ -60,3 +60,15 @@ hammer_stop() {
 rounds() {
 	if grep -qw short /proc/cmdline; then echo $(($1 / 5)); else echo "$1"; fi
 }
+
+# run, again while another bsi (the timer's, or the look after dpkg) or a package manager is at work.
+run_free() {
+	local i
+
+	for ((i = 0; i < 60; i++)); do
+		run "$@"
+		# shellcheck disable=SC2154
+		((run_status == 5)) || return 0
+		sleep 1
+	done
+}
