@@ -17,7 +17,7 @@ unlike "$(cat /proc/self/mountinfo)" "/run/bsi/image" "nothing is attached"
 is "$(lab)" 101 "programs run the base"
 listing >/srv/after
 pass "every name, inode and time of the base is as before" diff /srv/below /srv/after
-is "$(find / -xdev -iname '*bsi*' -not -path '/srv/*' -not -path '/tmp/*' -not -path '/proc/*' -not -path '/var/lib/apt/*' -not -path '/var/cache/*' -not -path '/var/log/*' 2>/dev/null)" "" "no file is left"
+is "$(find / -xdev \( -name 'bsi*' -o -name '*[0-9]bsi*' \) -not -path '/srv/*' -not -path '/tmp/*' -not -path '/proc/*' -not -path '/var/lib/apt/*' -not -path '/var/cache/*' -not -path '/var/log/*' 2>/dev/null)" "" "no file is left"
 is "$(apt-config shell x Dir::Bin::dpkg)" "x='/usr/bin/dpkg'" "apt's dpkg is its own again"
 pass "apt goes on" apt_do install lab-unrelated=1.0-2
 finish
