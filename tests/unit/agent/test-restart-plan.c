@@ -257,7 +257,7 @@ static void test_plan_ends_each_process_once(void **state)
 		char got[512] = "";
 		size_t at = 0;
 
-		print_message("%s\n", rows[i].what);
+		print_message("# %s\n", rows[i].what);
 		scene_make(&s, &rows[i]);
 		assert_int_equal(restart_plan_make(&s.facts, &plan), 0);
 		for (size_t k = 0; k < plan->n_steps; k++) {
