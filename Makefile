@@ -2,7 +2,7 @@
 # The two commands of the README. Everything else is meson: see HACKING.md.
 BUILD ?= build
 
-.PHONY: all setup demo demo-webkit test prove deb vm check lint fuzz clean
+.PHONY: need-root all setup demo demo-webkit test prove deb vm check lint fuzz clean
 
 all: setup
 	@tools/build $(BUILD)
@@ -12,7 +12,7 @@ setup:
 	@tools/setup
 
 # A real update becomes an improvement, is published, attached, withdrawn; all in private namespaces.
-demo: all
+demo: need-root all
 	@demo/run $(BUILD)
 
 # A browser engine is patched under a real browser. Loads about 250 MB the first time; says so.
@@ -45,6 +45,9 @@ prove:
 	@tools/setup webkit
 	@tools/build $(BUILD)
 	@tools/prove $(BUILD)
+
+need-root:
+	@[ "$$(id -u)" = 0 ] || { echo "demo: root is missing: it mounts, in a namespace of its own" >&2; exit 1; }
 
 clean:
 	rm -rf build build-*

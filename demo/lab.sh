@@ -203,8 +203,12 @@ lab_nginx_stop() {
 	local pid
 
 	pid=$(cat "$1/nginx.pid" 2>/dev/null) || return 0
-	kill "$pid" 2>/dev/null
-	while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+	# again and again: a signal that comes while it starts may only be noticed with the next one
+	for _ in $(seq 200); do
+		kill "$pid" 2>/dev/null || return 0
+		sleep 0.05
+	done
+	kill -KILL "$pid" 2>/dev/null
 }
 
 lab_nginx_restart() {

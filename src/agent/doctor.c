@@ -24,12 +24,12 @@ struct check {
 
 static const struct check checks[] = {
 	{"apt", "usr/bin/apt-get", "etc/apt/apt.conf.d/50bsi", "Dir::Bin::dpkg",
-		"apt takes everything off while it works: install the package bsi again, or run "
+		"apt takes everything off while it works: install the package bsi, or run "
 		"'systemd-tmpfiles --create bsi.conf'"},
 	{"dpkg-before", "usr/bin/dpkg", "etc/dpkg/dpkg.cfg.d/bsi", "\npre-invoke=",
-		"dpkg stops at a file on which an improvement is attached: install the package bsi again"},
+		"dpkg stops at a file on which an improvement is attached: install the package bsi"},
 	{"dpkg-after", "usr/bin/dpkg", "etc/dpkg/dpkg.cfg.d/bsi", "\npost-invoke=",
-		"what dpkg took off stays off until the next run: install the package bsi again"},
+		"what dpkg took off stays off until the next run: install the package bsi"},
 	{"boot", "usr/bin/systemctl", "etc/systemd/system/sysinit.target.wants/bsi-boot.service", NULL,
 		"nothing is attached at boot: 'systemctl enable bsi-boot.service'"},
 	{"timer", "usr/bin/systemctl", "etc/systemd/system/timers.target.wants/bsi.timer", NULL,

@@ -362,6 +362,8 @@ static int gather(struct composing *x, struct error *reterr)
 	r = context_installed(x->a, &x->installed, &x->damaged);
 	if (r == -ENOMEM)
 		return r;
+	if (r == 0)
+		x->damaged = (struct error){0}; /* words on the way to an answer are none */
 	r = 0;
 	if (context_host(x->a, &host, NULL) == 0)
 		r = graft_state_read(&host, &x->state, reterr);
@@ -409,6 +411,17 @@ static bool is_packages_unchanged(const struct composing *x)
 	return !then || strcmp(then, packages_stamp(x->a->root_fd).text) == 0;
 }
 
+/* What led to an improvement is no reason for a device to be on its base. */
+static bool is_reason_for_base(const char *id)
+{
+	static const char *const others[] = {"asked", "up-to-date", "newer-installed", "available"};
+
+	for (size_t i = 0; id && i < ARRAY_SIZE(others); i++)
+		if (strcmp(id, others[i]) == 0)
+			return false;
+	return id != NULL;
+}
+
 static void compose_facts(struct composing *x, const json_t *exposure)
 {
 	const json_t *check = json_object_get(x->last, "check");
@@ -425,7 +438,8 @@ static void compose_facts(struct composing *x, const json_t *exposure)
 	f->is_scanned = exposure != NULL && is_packages_unchanged(x);
 	f->n_exposed = (size_t)json_integer_value(json_object_get(exposure, "exposed"));
 	f->n_unknown = (size_t)json_integer_value(json_object_get(exposure, "unknown"));
-	f->reason = json_string_value(json_object_get(check, "reason"));
+	if (is_reason_for_base(json_string_value(json_object_get(check, "id"))))
+		f->reason = json_string_value(json_object_get(check, "reason"));
 }
 
 int status_compose(struct agent *a, json_t **ret, struct error *reterr)

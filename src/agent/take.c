@@ -16,10 +16,13 @@ static void note_need(const struct agent *a, const struct fit *fit)
 	struct obtain_need need;
 
 	obtain_need(a, fit, &need);
-	if (need.n_images > 0)
-		context_note(a, "brings %zu image%s: %.1f MB to load, %.1f MB of disk", need.n_images,
-			need.n_images == 1 ? "" : "s", (double)need.download_bytes / MEGABYTE,
-			(double)(need.image_bytes + need.download_bytes) / MEGABYTE);
+	if (need.n_images == 0)
+		return;
+	context_note(a, "brings %zu image%s: %.1f %s to load, %.1f MB of disk", need.n_images,
+		need.n_images == 1 ? "" : "s",
+		(double)need.download_bytes / (need.download_bytes < 1000000 ? 1e3 : MEGABYTE),
+		need.download_bytes < 1000000 ? "kB" : "MB",
+		(double)(need.image_bytes + need.download_bytes) / MEGABYTE);
 }
 
 /* The components that are attached: they fit, and their image is in the store. */

@@ -57,7 +57,8 @@ static bool is_doubt(const char *text)
 {
 	static const char *const words[] = {
 		"regress", "revert", "not affected", "unaffected", "not vulnerable", "not apply",
-		"n't apply", "not applicable", "incomplete", "not fixed", "unfixed", "not included",
+		"n't apply", "not applicable", "incomplete fix", "incomplete patch", "fix is incomplete",
+		"fix was incomplete", "incompletely fix", "not fixed", "unfixed", "not included",
 		"not backported", "workaround", "partially", "mitigat", "back out", "backed out",
 		"backing out", "backout", "undoes", "undoing", "undone", "undid", "undo ", "undo:",
 		"reintroduc", "re-introduc", "postpon",

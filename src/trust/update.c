@@ -139,7 +139,7 @@ static int refresh_root(struct trust_updater *u, struct error *reterr)
 	return trust_set_finish_root(u->set, reterr);
 }
 
-/* What the repository must have, because something it signed lists it. */
+/* What every repository has (its timestamp), or what something that it signed lists. */
 static int fetch_listed(const struct trust_updater *u, const char *url, size_t max_bytes,
 	struct buffer *out, struct error *reterr)
 {
@@ -149,7 +149,9 @@ static int fetch_listed(const struct trust_updater *u, const char *url, size_t m
 	/* "missing" is kept for targets that no role lists */
 	if (r == -BSI_E_MISSING)
 		return error_set(reterr, -BSI_E_TRANSFER,
-			"the repository does not have \"%s\", which it lists", url);
+			"the repository does not have \"metadata/%s\"; is this the address of the "
+			"folder that holds metadata/?",
+			url);
 	return r;
 }
 
