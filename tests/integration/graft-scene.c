@@ -158,7 +158,8 @@ int scene_make_image(struct scene *scene, const char *dir, const char *name, str
 	int fd;
 
 	(void)snprintf(path, sizeof path, "%s/%s", scene->work, name);
-	if (scene_run((const char *[]){"mkfs.erofs", "-d0", "-T0", "-Eforce-inode-extended,noinline_data",
+	if (scene_run((const char *[]){"mkfs.erofs", "--quiet", "-d0", "-T0",
+		    "-Eforce-inode-extended,noinline_data",
 		    "-U00000000-0000-0000-0000-000000000000", path, dir, NULL}) != 0)
 		tap_bail("mkfs.erofs %s", path);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
