@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/ask.h"
 #include "agent/restart.h"
 #include "agent/settled.h"
 #include "agent/status.h"
@@ -54,7 +55,7 @@ int agent_install(struct agent *a, const char *letter, json_t **ret, struct erro
 	const char *action = "nothing", *taken = NULL;
 	int r;
 
-	r = context_ask(a, &asking, &remote, &decision, reterr);
+	r = ask_publisher(a, &asking, &remote, &decision, reterr);
 	if (r < 0)
 		return r;
 	if (decision.action == DECISION_REFUSE)

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent/status.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "store/denied.h"
@@ -229,26 +228,6 @@ int context_withdrawn(struct agent *a, const struct manifest *m, const struct in
 		(void)snprintf(ret->reason, sizeof ret->reason,
 			"(%s) was withdrawn by the publisher: %s", entry->letter, entry->reason);
 	}
-	return 0;
-}
-
-int context_ask(struct agent *a, const struct asking *asking, struct remote **ret_remote,
-	struct decision *ret, struct error *reterr)
-{
-	AUTO(remote) struct remote *remote = NULL;
-	int r;
-
-	r = context_begin(a, reterr);
-	if (r == 0)
-		r = context_remote(a, &remote, reterr);
-	if (r == 0)
-		r = remote_refresh(remote, reterr);
-	if (r == 0)
-		r = context_decide(a, remote_index(remote), asking, ret, reterr);
-	if (r < 0)
-		return r;
-	status_keep_decision(a, ret, remote_expires_utc_s(remote));
-	*ret_remote = take_ptr(remote);
 	return 0;
 }
 

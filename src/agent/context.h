@@ -29,16 +29,11 @@ int context_begin(struct agent *a, struct error *reterr) MUST_CHECK;
 /* Where the device is enrolled; nothing is asked yet. */
 int context_remote(struct agent *a, struct remote **ret, struct error *reterr) MUST_CHECK;
 
-/*
- * What a verb that asks the publisher begins with: the lock, the repository's news, and what they
- * ask for. The decision borrows from *ret_remote, and is remembered for the status.
- */
+/* Who asks, and for what. */
 struct asking {
 	bool is_asked;      /* a person asks for an improvement now */
 	const char *letter; /* which one; NULL for the current one */
 };
-int context_ask(struct agent *a, const struct asking *asking, struct remote **ret_remote,
-	struct decision *ret, struct error *reterr) MUST_CHECK;
 
 /* The generation that `current` names, and its manifest; both NULL on the base. */
 struct installed {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "agent/ask.h"
 #include "agent/context.h"
 #include "agent/exposed.h"
 #include "agent/restart.h"
@@ -72,7 +73,7 @@ int agent_check(struct agent *a, json_t **ret, struct error *reterr)
 	struct decision decision;
 	int r;
 
-	r = context_ask(a, &asking, &remote, &decision, reterr);
+	r = ask_publisher(a, &asking, &remote, &decision, reterr);
 	if (r < 0)
 		return r;
 	traffic = remote_traffic(remote);

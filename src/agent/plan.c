@@ -2,6 +2,7 @@
 /* The verb that shows what would have to be restarted, before anything happens. */
 #include <errno.h>
 
+#include "agent/ask.h"
 #include "agent/exposed.h"
 #include "agent/restart.h"
 #include "graft/state.h"
@@ -98,7 +99,7 @@ int agent_plan(struct agent *a, json_t **ret, struct error *reterr)
 	struct decision decision;
 	int r;
 
-	r = context_ask(a, &asking, &remote, &decision, reterr);
+	r = ask_publisher(a, &asking, &remote, &decision, reterr);
 	if (r == 0)
 		r = plan_decision(a, remote, &decision, &exposure, reterr);
 	if (r < 0)

@@ -91,16 +91,23 @@ static int check_target(struct store *s, uint64_t number, struct error *reterr)
 	return number == 0 ? 0 : store_generation_load(s, number, &g, reterr);
 }
 
+/* The pointers as they are, before one of them is to say number. */
+static int begin_change(struct store *s, uint64_t number, struct pointers *ret,
+	struct error *reterr)
+{
+	int r = store_check_locked(s, reterr);
+
+	if (r == 0)
+		r = check_target(s, number, reterr);
+	return r < 0 ? r : load(s, ret, reterr);
+}
+
 int store_current_set(struct store *s, uint64_t number, struct error *reterr)
 {
 	struct pointers p;
 	int r;
 
-	r = store_check_locked(s, reterr);
-	if (r == 0)
-		r = check_target(s, number, reterr);
-	if (r == 0)
-		r = load(s, &p, reterr);
+	r = begin_change(s, number, &p, reterr);
 	if (r < 0)
 		return r;
 	if (p.current != number)
@@ -116,11 +123,7 @@ int store_current_revert(struct store *s, uint64_t number, uint64_t previous,
 	struct pointers p;
 	int r;
 
-	r = store_check_locked(s, reterr);
-	if (r == 0)
-		r = check_target(s, number, reterr);
-	if (r == 0)
-		r = load(s, &p, reterr);
+	r = begin_change(s, number, &p, reterr);
 	if (r < 0)
 		return r;
 	p.current = number;
@@ -142,11 +145,7 @@ int store_good_set(struct store *s, uint64_t number, struct error *reterr)
 	struct pointers p;
 	int r;
 
-	r = store_check_locked(s, reterr);
-	if (r == 0)
-		r = check_target(s, number, reterr);
-	if (r == 0)
-		r = load(s, &p, reterr);
+	r = begin_change(s, number, &p, reterr);
 	if (r < 0)
 		return r;
 	p.good = number;
