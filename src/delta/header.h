@@ -10,7 +10,8 @@
 #include "base/compiler.h"
 #include "base/error.h"
 
-#define DELTA_VERSION 1U
+/* 1 was never released: it is refused as any other that is not known. */
+#define DELTA_VERSION 2U
 #define DELTA_CHECK_BYTES 16U
 #define DELTA_REFERENCE_CHECK_BYTES 8U
 #define DELTA_REFERENCES_MAX 65536U

@@ -15,7 +15,7 @@ pass "a delta of two programs" "$program" encode "$golden/old.elf" "$golden/new.
 pass "applied" "$program" apply "$golden/old.elf" d made
 pass "gives the new program" cmp made "$golden/new.elf"
 run "$program" info d
-like "$run_out" 'format version 1' "info names the version"
+like "$run_out" 'format version 2' "info names the version"
 run "$program" info --old "$golden/old.elf" d
 like "$run_out" 'field branch +12 found +12 predicted +0 missed' "info counts references"
 run "$program" --json info d
@@ -25,6 +25,15 @@ cp "$golden/new.elf" existing
 pass "a file that exists is replaced" "$program" apply "$golden/old.elf" d existing
 pass "an absolute path" "$program" apply "$golden/old.elf" "$PWD/d" "$PWD/absolute"
 pass "bench" "$program" bench "$golden/old.elf" "$golden/new.elf"
+
+# the example of the format's page is what the program makes
+yes 'hello world, this is a text' | head -n 20 >example.old
+{ yes 'hello world, this is a text' | head -n 10
+	echo 'and something new'
+	yes 'hello world, this is a test' | head -n 12; } >example.new
+pass "the example's files" "$program" encode example.old example.new example
+is "$(sed -n '/^b5 42 44 0a /,/^```/p' "$BSI_TESTS/../docs/formats/delta.md" | sed -E 's/(  .*|^```)$//' | tr -d ' \n')" \
+	"$(od -An -v -tx1 example | tr -d ' \n')" "docs/formats/delta.md shows their delta (tools/golden renews it)"
 
 # equivalence
 run "$program" info --equivalent "$golden/old.elf" "$golden/old.elf"

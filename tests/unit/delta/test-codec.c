@@ -118,12 +118,12 @@ static void test_codec_same_input_same_bytes(void **state)
 	assert_memory_equal(a.data, b.data, a.len);
 }
 
-/* Deltas of version 1 decode for ever. */
+/* Deltas of a released version decode for ever. */
 static void test_codec_golden_delta(void **state)
 {
 	AUTO_DONE(buffer) struct buffer old = fixture_golden("old.elf");
 	AUTO_DONE(buffer) struct buffer new = fixture_golden("new.elf");
-	AUTO_DONE(buffer) struct buffer delta = fixture_golden("v1.delta");
+	AUTO_DONE(buffer) struct buffer delta = fixture_golden("v2.delta");
 	AUTO_DONE(device) struct device d = device_of(&old, 1, &delta);
 	struct error e = {0};
 
@@ -137,7 +137,7 @@ static void test_codec_golden_delta(void **state)
 static void test_codec_refuses_every_truncation(void **state)
 {
 	AUTO_DONE(buffer) struct buffer old = fixture_golden("old.elf");
-	AUTO_DONE(buffer) struct buffer delta = fixture_golden("v1.delta");
+	AUTO_DONE(buffer) struct buffer delta = fixture_golden("v2.delta");
 	size_t len = delta.len;
 
 	(void)state;
@@ -156,7 +156,7 @@ static void test_codec_refuses_every_flipped_bit(void **state)
 {
 	AUTO_DONE(buffer) struct buffer old = fixture_golden("old.elf");
 	AUTO_DONE(buffer) struct buffer new = fixture_golden("new.elf");
-	AUTO_DONE(buffer) struct buffer delta = fixture_golden("v1.delta");
+	AUTO_DONE(buffer) struct buffer delta = fixture_golden("v2.delta");
 
 	(void)state;
 	for (size_t bit = 0; bit < 8 * delta.len; bit++) {
@@ -177,10 +177,11 @@ static void test_codec_refuses_every_flipped_bit(void **state)
 static void test_codec_says_what_is_wrong(void **state)
 {
 	AUTO_DONE(buffer) struct buffer old = fixture_golden("old.elf");
-	AUTO_DONE(buffer) struct buffer delta = fixture_golden("v1.delta");
+	AUTO_DONE(buffer) struct buffer delta = fixture_golden("v2.delta");
 	AUTO_DONE(device) struct device d = device_of(&old, 1, &delta);
 	AUTO_DONE(device) struct device small = device_of(&old, 1, &delta);
 	AUTO_DONE(device) struct device other = device_of(&old, 1, &delta);
+	AUTO_DONE(device) struct device early = device_of(&old, 1, &delta);
 
 	(void)state;
 	old.data[old.len / 2] ^= 1;
@@ -191,6 +192,9 @@ static void test_codec_says_what_is_wrong(void **state)
 	assert_int_equal(small.n_loads, 0);
 	delta.data[4]++;
 	assert_int_equal(device_decode(&other, NULL), -BSI_E_VERSION);
+	/* the one before the first release is known to nobody */
+	delta.data[4] = 1;
+	assert_int_equal(device_decode(&early, NULL), -BSI_E_VERSION);
 }
 
 #define N_SMALL 1000U

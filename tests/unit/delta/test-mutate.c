@@ -43,7 +43,7 @@ static void mutate(struct random *r, struct buffer *b)
 static void test_decoder_survives_mutations(void **state)
 {
 	AUTO_DONE(buffer) struct buffer old = fixture_golden("old.elf");
-	AUTO_DONE(buffer) struct buffer good = fixture_golden("v1.delta");
+	AUTO_DONE(buffer) struct buffer good = fixture_golden("v2.delta");
 	struct random r = {101};
 	uint64_t n_made = 0, n_refused = 0, n = mutations();
 
