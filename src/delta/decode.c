@@ -121,7 +121,7 @@ static int decode_open(const struct delta_source *source, uint64_t memory_max, s
 		return -ENOMEM;
 	d->source = (struct delta_source){&d->rest, rest_read};
 	coder_init_decode(d->coder, &d->source);
-	r = literal_new(MIX_TABLE_BITS_MIN, &d->text_model);
+	r = literal_new(TABLE_TEXT_MODEL_BITS, &d->text_model);
 	if (r >= 0)
 		r = table_code(d->coder, d->text_model, &d->tables, &text, reterr);
 	if (r >= 0)

@@ -17,7 +17,7 @@
 #define OUTPUT_BYTES_MAX SIZE_MAX
 #define TRAIN_SHIFT 3U
 #define PLAIN_TRY_PART 16U
-#define MODEL_BITS_LEAST 16U
+#define MODEL_BITS_LEAST 18U
 /* A device needs at most 16 MB and 2.6 times the longest file. */
 #define MEMORY_BOUND_FIXED (UINT64_C(16) << 20)
 #define MEMORY_BOUND_TENTHS 26U
@@ -293,7 +293,7 @@ static void encode_sizes(const struct encode *e, struct delta_tables *t)
 
 	for (size_t i = 0; i < e->set->n_files; i++)
 		sent += e->plans[i].n_sent;
-	while (bits < MIX_TABLE_BITS_MAX && sent * 64 >> bits)
+	while (bits < MIX_TABLE_BITS_MAX && sent * 256 >> bits)
 		bits++;
 	bound = MEMORY_BOUND_FIXED + longest * MEMORY_BOUND_TENTHS / 10;
 	for (;; bits--) {
@@ -319,7 +319,7 @@ static int encode_stream(struct encode *e, struct delta_tables *t, struct buffer
 		return -ENOMEM;
 	delta_header_encode(&t->header, out);
 	coder_init_encode(c, out);
-	r = literal_new(MIX_TABLE_BITS_MIN, &text_model);
+	r = literal_new(TABLE_TEXT_MODEL_BITS, &text_model);
 	if (r >= 0)
 		r = table_code(c, text_model, t, text, reterr);
 	if (r >= 0)

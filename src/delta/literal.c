@@ -10,7 +10,7 @@
 
 #define N_INPUTS 10U
 #define N_REPLACE_INPUTS 10U
-#define REPLACE_BITS 16U
+#define REPLACE_BITS 18U
 /* Repeats: the last place where these many bytes stood. */
 #define MATCH_MIN 4U
 #define MATCH_VERIFY_MAX 32U
@@ -230,21 +230,6 @@ static void literal_contexts(struct literal *l, const uint8_t *buffer, size_t at
 	}
 }
 
-static uint8_t literal_bits(struct mix *m, struct coder *c, const uint32_t *hashes, unsigned n,
-			    unsigned set_a, uint8_t value)
-{
-	unsigned node = 1;
-
-	for (unsigned i = 8; i--;) {
-		uint32_t at_bit[MIX_INPUTS_MAX];
-
-		for (unsigned j = 0; j < n; j++)
-			at_bit[j] = mix_hash(hashes[j], node);
-		node = node << 1 | mix_bit(m, c, at_bit, set_a, node, (value >> i) & 1);
-	}
-	return (uint8_t)node;
-}
-
 uint8_t literal_code(struct literal *l, struct coder *c, size_t at, uint8_t value)
 {
 	int expected = literal_match_find(l, at);
@@ -262,7 +247,7 @@ uint8_t literal_code(struct literal *l, struct coder *c, size_t at, uint8_t valu
 	}
 	literal_contexts(l, l->new, at, expected, hashes);
 	set = (unsigned)l->class * 64 + (expected < 0 ? 0 : 1 + (l->match_len > 15 ? 15 : l->match_len));
-	value = literal_bits(l->mix, c, hashes, N_INPUTS, set, value);
+	value = mix_byte(l->mix, c, hashes, set, MIX_SET_NODE, value);
 	literal_match_step(l, expected, value);
 	return value;
 }
@@ -304,7 +289,8 @@ void literal_train(struct literal *l, size_t from, size_t to, enum literal_class
 		uint32_t hashes[N_INPUTS];
 
 		literal_contexts(l, l->old, at, -1, hashes);
-		(void)literal_bits(l->mix, NULL, hashes, N_INPUTS, (unsigned)class * 64, l->old[at]);
+		(void)mix_byte(l->mix, NULL, hashes, (unsigned)class * 64, MIX_SET_NODE,
+			       l->old[at]);
 	}
 }
 
@@ -336,7 +322,7 @@ uint8_t literal_replace(struct literal *l, struct coder *c, size_t at, size_t ol
 		mix_hash(10, four << 3 | (at & 7)),
 	};
 
-	value = literal_bits(l->replace, c, hashes, N_REPLACE_INPUTS, (unsigned)class, value);
+	value = mix_byte(l->replace, c, hashes, (unsigned)class, MIX_SET_NODE, value);
 	l->last_replaced = replaced;
 	l->last_by = value;
 	return value;

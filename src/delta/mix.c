@@ -8,14 +8,26 @@
 /* A slot: 16 bits of probability, 8 bits of count, 8 bits that tell contexts apart. */
 #define SLOT_FRESH 0x80000000U
 #define SLOT_COUNT_LIMIT 250U
-#define WEIGHT_ONE 65536
+/* The decisions of half a byte: one line of the cache. */
+#define HALF_SLOTS 16U
+#define SLOTS_ALIGN 64U
+/*
+ * Weights and inputs are 16 bits wide and stand in whole vectors, so that compilers make a few
+ * instructions of the loops over them; 2 * 12 products of 2047 and 32767 fit in 31 bits.
+ */
+#define MIX_LANES (2 * MIX_INPUTS_MAX)
+#define WEIGHT_BITS 13
+#define WEIGHT_FIRST (10 << WEIGHT_BITS >> 5)
+#define WEIGHT_MAX 32767
+#define LEARN_BITS 18
+#define LEARN_ERROR_MIN 512
 #define STRETCH_MAX 2047
 
 struct mix {
 	unsigned table_bits, n_inputs;
 	uint32_t *slots;
-	int32_t (*weights_a)[2 * MIX_INPUTS_MAX];
-	int32_t (*weights_b)[2 * MIX_INPUTS_MAX];
+	int16_t (*weights_a)[MIX_LANES];
+	int16_t (*weights_b)[MIX_LANES];
 	int16_t stretch[4096];
 	uint32_t rate[256];
 };
@@ -79,7 +91,7 @@ int mix_new(unsigned table_bits, unsigned n_inputs, struct mix **ret)
 		return -ENOMEM;
 	m->table_bits = table_bits;
 	m->n_inputs = n_inputs;
-	m->slots = malloc(sizeof(*m->slots) << table_bits);
+	m->slots = aligned_alloc(SLOTS_ALIGN, sizeof(*m->slots) << table_bits);
 	m->weights_a = calloc(MIX_SETS_MAX, sizeof(*m->weights_a));
 	m->weights_b = calloc(MIX_SETS_MAX, sizeof(*m->weights_b));
 	if (!m->slots || !m->weights_a || !m->weights_b)
@@ -88,8 +100,8 @@ int mix_new(unsigned table_bits, unsigned n_inputs, struct mix **ret)
 		m->slots[i] = SLOT_FRESH;
 	for (unsigned set = 0; set < MIX_SETS_MAX; set++)
 		for (unsigned i = 0; i < n_inputs; i++) {
-			m->weights_a[set][2 * i] = WEIGHT_ONE * 10 / 32;
-			m->weights_b[set][2 * i] = WEIGHT_ONE * 10 / 32;
+			m->weights_a[set][2 * i] = WEIGHT_FIRST;
+			m->weights_b[set][2 * i] = WEIGHT_FIRST;
 		}
 	for (uint32_t n = 0; n < 256; n++)
 		m->rate[n] = 65536U * 5 / (5 * n + 8);
@@ -98,74 +110,123 @@ int mix_new(unsigned table_bits, unsigned n_inputs, struct mix **ret)
 	return 0;
 }
 
-static uint32_t *mix_slot(struct mix *m, uint32_t hash)
+/* What a slot holds, or a fresh one where it is another context's. */
+static uint32_t mix_slot_value(uint32_t slot, uint32_t check)
 {
-	uint32_t *slot = &m->slots[hash >> (32 - m->table_bits)];
-	uint32_t check = hash & 0xff;
-
-	if ((*slot & 0xff) != check)
-		*slot = SLOT_FRESH | check;
-	return slot;
+	return (slot & 0xff) == check ? slot : SLOT_FRESH | check;
 }
 
-static void mix_slot_update(const struct mix *m, uint32_t *slot, unsigned bit)
+/* No branches: the bit is what cannot be predicted. */
+static uint32_t mix_slot_next(const struct mix *m, uint32_t slot, unsigned bit)
 {
-	uint32_t p = *slot >> 16, n = *slot >> 8 & 0xff;
+	uint32_t mask = bit ? 0xffff : 0, p = slot >> 16 ^ mask, n = slot >> 8 & 0xff;
 
-	if (bit)
-		p += ((65535 - p) * m->rate[n] + 65535) >> 16;
-	else
-		p -= (p * m->rate[n] + 65535) >> 16;
-	if (n < SLOT_COUNT_LIMIT)
-		n++;
-	*slot = p << 16 | n << 8 | (*slot & 0xff);
+	p -= (p * m->rate[n] + 65535) >> 16;
+	n += n < SLOT_COUNT_LIMIT;
+	return (p ^ mask) << 16 | n << 8 | (slot & 0xff);
 }
 
-static void mix_learn(int32_t *weights, const int32_t *inputs, unsigned n, int32_t error)
+static int32_t mix_sum(const int16_t *restrict inputs, const int16_t *restrict weights)
 {
-	for (unsigned i = 0; i < n; i++) {
-		weights[i] += (inputs[i] * error + (1 << 15)) / (1 << 16);
-		if (weights[i] > WEIGHT_ONE * 16)
-			weights[i] = WEIGHT_ONE * 16;
-		if (weights[i] < -WEIGHT_ONE * 16)
-			weights[i] = -WEIGHT_ONE * 16;
+	int32_t sum = 0;
+
+	for (unsigned i = 0; i < MIX_LANES; i++)
+		sum += inputs[i] * weights[i];
+	return sum;
+}
+
+static void mix_learn(int16_t *restrict weights, const int16_t *restrict inputs, int32_t error)
+{
+	/* nothing to learn from what was as good as known */
+	if (error > -LEARN_ERROR_MIN && error < LEARN_ERROR_MIN)
+		return;
+	for (unsigned i = 0; i < MIX_LANES; i++) {
+		int32_t w = weights[i] + ((inputs[i] * error + (1 << (LEARN_BITS - 1))) >> LEARN_BITS);
+
+		w = w > WEIGHT_MAX ? WEIGHT_MAX : w;
+		weights[i] = (int16_t)(w < -WEIGHT_MAX ? -WEIGHT_MAX : w);
 	}
 }
 
-unsigned mix_bit(struct mix *m, struct coder *c, const uint32_t *hashes, unsigned set_a,
-		 unsigned set_b, unsigned bit)
+/* values: of the slots, to be put back as they are afterwards. */
+static unsigned mix_decide(struct mix *m, struct coder *c, uint32_t *values, unsigned set_a,
+			   unsigned set_b, unsigned bit)
 {
-	uint32_t *slots[MIX_INPUTS_MAX];
-	int32_t inputs[2 * MIX_INPUTS_MAX];
-	int32_t *weights_a = m->weights_a[set_a], *weights_b = m->weights_b[set_b];
-	int64_t sum_a = 0, sum_b = 0;
-	int32_t p, p_a, p_b;
+	int16_t inputs[MIX_LANES] = {0};
+	int16_t *weights_a = m->weights_a[set_a], *weights_b = m->weights_b[set_b];
+	int32_t sum_a, sum_b, p;
 
 	for (unsigned i = 0; i < m->n_inputs; i++) {
-		uint32_t n;
+		uint32_t n = values[i] >> 8 & 0xff;
 
-		slots[i] = mix_slot(m, hashes[i]);
-		n = *slots[i] >> 8 & 0xff;
-		/* what was never seen says nothing; what was seen often and one way says more */
-		inputs[2 * i] = n ? m->stretch[*slots[i] >> 20] : 0;
-		inputs[2 * i + 1] = n ? ((int32_t)(*slots[i] >> 16) - 32768) / (n < 3 ? 64 : 32) : 0;
+		inputs[2 * i] = m->stretch[values[i] >> 20];
+		/* what was seen often and one way says more */
+		inputs[2 * i + 1] = (int16_t)(((int32_t)(values[i] >> 16) - 32768) >> (n < 3 ? 6 : 5));
 	}
-	for (unsigned i = 0; i < 2 * m->n_inputs; i++) {
-		sum_a += (int64_t)inputs[i] * weights_a[i];
-		sum_b += (int64_t)inputs[i] * weights_b[i];
-	}
-	p_a = mix_squash((int32_t)(sum_a >> 16));
-	p_b = mix_squash((int32_t)(sum_b >> 16));
-	p = mix_squash((int32_t)((sum_a + sum_b) >> 17));
+	sum_a = mix_sum(inputs, weights_a);
+	sum_b = mix_sum(inputs, weights_b);
+	p = mix_squash((sum_a / 2 + sum_b / 2) >> WEIGHT_BITS);
 	if (p < 16)
 		p = 16;
 	if (p > 65520)
 		p = 65520;
 	if (c)
 		bit = coder_bit_p(c, (uint32_t)p, bit);
-	mix_learn(weights_a, inputs, 2 * m->n_inputs, (bit ? 65535 : 0) - p_a);
-	mix_learn(weights_b, inputs, 2 * m->n_inputs, (bit ? 65535 : 0) - p_b);
+	mix_learn(weights_a, inputs, (bit ? 65535 : 0) - mix_squash(sum_a >> WEIGHT_BITS));
+	mix_learn(weights_b, inputs, (bit ? 65535 : 0) - mix_squash(sum_b >> WEIGHT_BITS));
 	for (unsigned i = 0; i < m->n_inputs; i++)
-		mix_slot_update(m, slots[i], bit);
+		values[i] = mix_slot_next(m, values[i], bit);
 	return bit;
+}
+
+unsigned mix_bit(struct mix *m, struct coder *c, const uint32_t *hashes, unsigned set_a,
+		 unsigned set_b, unsigned bit)
+{
+	uint32_t *slots[MIX_INPUTS_MAX], values[MIX_INPUTS_MAX];
+
+	for (unsigned i = 0; i < m->n_inputs; i++) {
+		slots[i] = &m->slots[hashes[i] >> (32 - m->table_bits)];
+		values[i] = mix_slot_value(*slots[i], hashes[i] & 0xff);
+	}
+	bit = mix_decide(m, c, values, set_a, set_b, bit);
+	for (unsigned i = 0; i < m->n_inputs; i++)
+		*slots[i] = values[i];
+	return bit;
+}
+
+/* Four bits of a byte; node: the bits before them, a 1 in front. */
+static unsigned mix_half(struct mix *m, struct coder *c, const uint32_t *hashes, unsigned set_a,
+			 unsigned set_b, unsigned node, unsigned value)
+{
+	uint32_t *halves[MIX_INPUTS_MAX], values[MIX_INPUTS_MAX], checks[MIX_INPUTS_MAX];
+	unsigned in_half = 1;
+
+	for (unsigned j = 0; j < m->n_inputs; j++) {
+		uint32_t h = mix_hash(hashes[j], node);
+
+		halves[j] = &m->slots[(h >> (32 - m->table_bits)) & ~(HALF_SLOTS - 1)];
+		__builtin_prefetch(halves[j]);
+		checks[j] = h & 0xff;
+	}
+	for (unsigned i = 4; i--;) {
+		unsigned bit;
+
+		for (unsigned j = 0; j < m->n_inputs; j++)
+			values[j] = mix_slot_value(halves[j][in_half], checks[j]);
+		bit = mix_decide(m, c, values, set_a, set_b == MIX_SET_NODE ? node : set_b,
+				 (value >> i) & 1);
+		for (unsigned j = 0; j < m->n_inputs; j++)
+			halves[j][in_half] = values[j];
+		in_half = in_half << 1 | bit;
+		node = node << 1 | bit;
+	}
+	return node;
+}
+
+uint8_t mix_byte(struct mix *m, struct coder *c, const uint32_t *hashes, unsigned set_a,
+		 unsigned set_b, uint8_t value)
+{
+	unsigned node = mix_half(m, c, hashes, set_a, set_b, 1, value >> 4);
+
+	return (uint8_t)mix_half(m, c, hashes, set_a, set_b, node, value & 15);
 }

@@ -31,6 +31,16 @@ DEFINE_FREEP(mix)
 unsigned mix_bit(struct mix *m, struct coder *c, const uint32_t *hashes, unsigned set_a,
 		 unsigned set_b, unsigned bit);
 
+/* As set_b: the bits of the byte so far, a 1 before them. */
+#define MIX_SET_NODE MIX_SETS_MAX
+
+/*
+ * Code a byte, its highest bit first. hashes: of the contexts, without the byte. A context is
+ * looked up once for each half of the byte: the 15 decisions of a half lie side by side.
+ */
+uint8_t mix_byte(struct mix *m, struct coder *c, const uint32_t *hashes, unsigned set_a,
+		 unsigned set_b, uint8_t value);
+
 /* Hashing shared by all contexts. */
 static inline uint32_t mix_hash(uint32_t a, uint32_t b)
 {

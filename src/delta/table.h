@@ -8,6 +8,9 @@
 #include "delta/decode.h"
 #include "delta/literal.h"
 
+/* The model of the text. */
+#define TABLE_TEXT_MODEL_BITS 16U
+
 /*
  * text: the paths of all references, each ended by a NUL, and the meta bytes; header->meta_bytes
  * long. Encoding: all is given. Decoding: t->header is given, the rest is allocated and checked.

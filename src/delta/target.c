@@ -6,7 +6,7 @@
 
 #include "delta/mix.h"
 
-#define TARGET_TABLE_BITS 17U
+#define TARGET_TABLE_BITS 18U
 #define TARGET_INPUTS 7U
 
 struct target {
@@ -51,7 +51,8 @@ uint32_t target_code(struct target *t, struct coder *c, const struct target_cont
 
 	for (unsigned shift = 32; shift;) {
 		uint32_t hint_from, hint_expected, hint_last, hashes[TARGET_INPUTS];
-		unsigned node = 1, set;
+		unsigned set;
+		uint8_t byte;
 
 		shift -= 8;
 		hint_from = target_hint(x->from, prefix, shift);
@@ -65,16 +66,9 @@ uint32_t target_code(struct target *t, struct coder *c, const struct target_cont
 		hashes[5] = mix_hash(mix_hash(200 + shift, prefix), t->last[0]);
 		hashes[6] = mix_hash(mix_hash(240 + shift, hint_last), hint_from);
 		set = shift / 8 * 3 + (hint_expected == 257 ? 0 : hint_expected == 256 ? 1 : 2);
-		for (unsigned i = 8; i--;) {
-			uint32_t at_bit[TARGET_INPUTS];
-
-			for (unsigned j = 0; j < TARGET_INPUTS; j++)
-				at_bit[j] = mix_hash(hashes[j], node);
-			node = node << 1 | mix_bit(t->mix, c, at_bit, set,
-						   shift / 8 * 2 + (hint_from != 256),
-						   (value >> (shift + i)) & 1);
-		}
-		prefix = prefix << 8 | (node & 0xff);
+		byte = mix_byte(t->mix, c, hashes, set, shift / 8 * 2 + (hint_from != 256),
+				(uint8_t)(value >> shift));
+		prefix = prefix << 8 | byte;
 	}
 	t->last[1] = t->last[0];
 	t->last[0] = prefix;

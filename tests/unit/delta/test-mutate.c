@@ -35,7 +35,7 @@ static void mutate(struct random *r, struct buffer *b)
 		b->data[HEADER_FIELDS_AT + random_below(r, room)] = (uint8_t)random_next(r);
 	}
 	/* the memory stays what the device allows, or nothing would get further */
-	b->data[5] = 16;
+	b->data[5] = 18;
 	if (random_below(r, 4))
 		b->data[6] = 0x7f;
 }
