@@ -188,6 +188,8 @@ static int read_architecture(const struct verb_call *call, struct publish_input 
 	in->request.architecture = grown[in->n_texts - 1];
 	if (call_has(call, "include-docs"))
 		in->request.flags |= PLAN_INCLUDE_DOCS;
+	if (call_has(call, "keep-equivalent"))
+		in->request.flags |= PLAN_KEEP_EQUIVALENT;
 	return 0;
 }
 

@@ -131,6 +131,15 @@ static json_t *files_json(const struct plan_component *c)
 	return list;
 }
 
+static json_t *equivalent_json(const struct plan_component *c)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < c->n_equivalent; i++)
+		(void)json_array_append_new(list, json_string(c->equivalent[i].path));
+	return list;
+}
+
 static json_t *sets_json(const struct plan_component *c)
 {
 	json_t *list = json_array();
@@ -172,12 +181,12 @@ json_t *publish_plan_json(const struct plan *p)
 		const struct plan_component *c = &p->components[i];
 
 		(void)json_array_append_new(components,
-			json_pack("{s:s, s:b, s:s, s:s, s:o, s:o, s:o, s:o}", "name", c->name,
+			json_pack("{s:s, s:b, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", c->name,
 				"refused", (int)c->is_refused, "activation",
 				activation_text(c->activation), "activation_reason",
 				c->activation_reason ? c->activation_reason : "", "packages",
-				packages_json(c), "files", files_json(c), "sets", sets_json(c),
-				"cves", fixes_json(c)));
+				packages_json(c), "files", files_json(c), "equivalent",
+				equivalent_json(c), "sets", sets_json(c), "cves", fixes_json(c)));
 	}
 	for (size_t i = 0; i < p->n_notes; i++) {
 		const struct plan_note *n = &p->notes[i];

@@ -234,6 +234,11 @@ static void warn_unconfirmed(const struct plan *p)
 		else if (c->n_fixes == 0)
 			fprintf(stderr, "%s: no CVE id is known for it\n", c->name);
 	}
+	for (size_t i = 0; i < p->n_components; i++)
+		if (p->components[i].n_equivalent > 0)
+			fprintf(stderr, "%s: %zu rebuilt %s without a change left out (see 'plan')\n",
+				p->components[i].name, p->components[i].n_equivalent,
+				p->components[i].n_equivalent == 1 ? "file" : "files");
 	for (size_t i = 0; i < p->n_notes; i++)
 		if (p->notes[i].kind == PLAN_WARNING)
 			fprintf(stderr, "warning: %s: %s\n", p->notes[i].subject,

@@ -33,6 +33,8 @@ static const struct verb_option extend_options[] = {
 		{"activation", VERB_VALUES, "NAME=HOW", "live, idle or boot, over the proposal"},  \
 		{"leave-out", VERB_VALUES, "GLOB", "leave changed files out, such as '/etc/*'"},   \
 		{"include-docs", VERB_FLAG, NULL, "take documentation and locales into images"},   \
+		{"keep-equivalent", VERB_FLAG, NULL,                                               \
+			"take rebuilt files without a change into images"},                        \
 		{"cve", VERB_VALUES, "[NAME=]ID", "confirm: signed as fixed"},                     \
 		{"no-cve", VERB_VALUES, "[NAME=]ID", "not fixed, whatever a changelog says"},      \
 		{"cve-file", VERB_VALUE, "FILE", "ids to confirm, one a line"},                    \

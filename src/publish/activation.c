@@ -54,14 +54,23 @@ static bool has_helper(const struct plan_component *c)
 	return false;
 }
 
-/* The dynamic linker and libc call each other's private functions: one version or the other. */
-static bool has_dynamic_linker(const struct plan_component *c)
+static bool names_dynamic_linker(const struct plan_file *files, size_t n)
 {
-	for (size_t i = 0; i < c->n_files; i++)
-		if (fnmatch("ld*.so.[0-9]*", path_name(c->files[i].path), 0) == 0 &&
-			strncmp(path_name(c->files[i].path), "lib", 3) != 0)
+	for (size_t i = 0; i < n; i++)
+		if (fnmatch("ld*.so.[0-9]*", path_name(files[i].path), 0) == 0 &&
+			strncmp(path_name(files[i].path), "lib", 3) != 0)
 			return true;
 	return false;
+}
+
+/*
+ * The dynamic linker and libc call each other's private functions: one version or the other. So do
+ * the libraries beside libc, whether the linker itself was merely rebuilt or not.
+ */
+static bool has_dynamic_linker(const struct plan_component *c)
+{
+	return names_dynamic_linker(c->files, c->n_files) ||
+		names_dynamic_linker(c->equivalent, c->n_equivalent);
 }
 
 void activation_propose(const struct plan_request *request, struct plan_component *c)

@@ -42,18 +42,22 @@ static bool same_xattrs(const struct state_file *a, const struct state_file *b)
 	return true;
 }
 
+bool compare_is_same_kind(const struct state_file *a, const struct state_file *b, bool with_xattrs)
+{
+	return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
+		(!with_xattrs || same_xattrs(a, b));
+}
+
 bool compare_is_same(const struct state_file *a, const struct state_file *b, bool with_xattrs)
 {
 	if ((a->mode & S_IFMT) != (b->mode & S_IFMT))
 		return false;
 	if (S_ISLNK(a->mode))
 		return strcmp(a->symlink_target, b->symlink_target) == 0;
-	if (a->mode != b->mode || a->uid != b->uid || a->gid != b->gid)
-		return false;
 	if (S_ISREG(a->mode) &&
 		(a->size_bytes != b->size_bytes || !digest_equal(&a->digest, &b->digest)))
 		return false;
-	return !with_xattrs || same_xattrs(a, b);
+	return compare_is_same_kind(a, b, with_xattrs);
 }
 
 static int measure_pair(struct compare *c, size_t from, struct state_file *a, struct state_file *b,

@@ -21,6 +21,7 @@ struct compare_row {
 	struct state_file *base[COMPARE_FROM_MAX]; /* its partner in each base state, or NULL */
 	bool is_paired; /* some partner was found by SONAME */
 	bool is_ambiguous; /* several candidates had its SONAME */
+	bool is_equivalent; /* set by rebuilt_find() */
 	struct linkage elf;
 };
 
@@ -59,6 +60,10 @@ const struct package *compare_base_package(const struct compare *c, size_t from,
 
 /* Whether two names are the same thing: type, owner, mode and content; attributes if asked. */
 bool compare_is_same(const struct state_file *a, const struct state_file *b, bool with_xattrs);
+
+/* Whether type, owner, mode and, if asked, attributes are the same, whatever the content is. */
+bool compare_is_same_kind(const struct state_file *a, const struct state_file *b,
+	bool with_xattrs);
 
 /* Whether a symlink differs from its partner only by the names that the pairing joined. */
 bool compare_follows_pairing(const struct compare *c, const struct compare_row *row, size_t from);

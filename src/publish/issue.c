@@ -283,6 +283,13 @@ static int carry_components(const struct issue_letter *letter, struct manifest *
 
 		if (plan_component(letter->plan, old->name) || is_dropped(letter, old->name))
 			continue;
+		/* what the letter before changed was changed back: to carry it on would be wrong */
+		if (plan_is_all_equivalent(letter->plan, old->name))
+			return error_set(reterr, -BSI_E_REFUSED,
+				"component %s of the letter before: the patched state is equivalent "
+				"to the base now; --drop %s goes back to the base's files, "
+				"--keep-equivalent publishes the rebuilt ones",
+				old->name, old->name);
 		r = check_apart(letter->plan, old, reterr);
 		if (r < 0)
 			return r;

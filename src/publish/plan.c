@@ -13,6 +13,7 @@
 #include "improvement/debversion.h"
 #include "publish/activation.h"
 #include "publish/order.h"
+#include "publish/rebuilt.h"
 #include "publish/rules.h"
 #include "publish/sets.h"
 
@@ -31,6 +32,8 @@ const char *plan_note_text(enum plan_note_kind kind)
 		return "refused";
 	case PLAN_LEFT_OUT:
 		return "left-out";
+	case PLAN_EQUIVALENT:
+		return "equivalent";
 	case PLAN_WARNING:
 	default:
 		return "warning";
@@ -85,20 +88,22 @@ static size_t component_of(const struct planning *pl, size_t package)
 	return pl->plan->grouping.group_of[package];
 }
 
-static int add_file(struct plan_component *c, const char *path, const struct compare_row *row)
+/* 1, or 0 where it is in the list already. */
+static int add_file(struct plan_file **list, size_t *n, const char *path,
+	const struct compare_row *row)
 {
 	struct plan_file *grown;
 
-	for (size_t i = 0; i < c->n_files; i++)
-		if (c->files[i].row == row && strcmp(c->files[i].path, path) == 0)
+	for (size_t i = 0; i < *n; i++)
+		if ((*list)[i].row == row && strcmp((*list)[i].path, path) == 0)
 			return 0;
-	grown = reallocarray(c->files, c->n_files + 1, sizeof *grown);
+	grown = reallocarray(*list, *n + 1, sizeof *grown);
 	if (!grown)
 		return -ENOMEM;
-	c->files = grown;
-	grown[c->n_files] = (struct plan_file){
+	*list = grown;
+	grown[*n] = (struct plan_file){
 		.path = strdup(path), .row = row, .is_privileged = rules_is_privileged(row->to)};
-	return grown[c->n_files++].path ? 0 : -ENOMEM;
+	return grown[(*n)++].path ? 1 : -ENOMEM;
 }
 
 /* A name in some base states and not in others is fine for the sets, and worth a word. */
@@ -136,6 +141,30 @@ static int warn_byte_code(struct planning *pl, const struct compare_row *row, si
 		"file of the package");
 }
 
+/* A row of the documentation that nobody asked for. */
+static bool is_passed_document(const struct planning *pl, const struct compare_row *row)
+{
+	return rules_is_documentation(row->to->path) && !(pl->request->flags & PLAN_INCLUDE_DOCS);
+}
+
+/* The device keeps its own file: it does what the new one would do. */
+static int plan_equivalent(struct planning *pl, const struct compare_row *row)
+{
+	size_t component = component_of(pl, row->package);
+	struct plan_component *c = &pl->plan->components[component];
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < pl->request->n_from; i++) {
+		if (!row->base[i])
+			continue;
+		r = add_file(&c->equivalent, &c->n_equivalent, row->base[i]->path, row);
+		if (r > 0)
+			r = note(pl->plan, PLAN_EQUIVALENT, component, row->base[i]->path,
+				"rebuilt without a change, left out (--keep-equivalent takes it in)");
+	}
+	return r < 0 ? r : 0;
+}
+
 static int plan_row(struct planning *pl, const struct compare_row *row)
 {
 	const struct compare *c = &pl->plan->compare;
@@ -143,12 +172,15 @@ static int plan_row(struct planning *pl, const struct compare_row *row)
 	const char *path = row->to->path, *reason;
 	int r = 0;
 
-	if (rules_is_documentation(path) && !(pl->request->flags & PLAN_INCLUDE_DOCS)) {
+	if (is_passed_document(pl, row)) {
 		pl->n_documents[row->package]++;
 		return 0;
 	}
 	if (is_left_out(pl->request, path))
 		return note(pl->plan, PLAN_LEFT_OUT, component, path, "asked for by --leave-out");
+	/* before what is refused: of a file that stays as it is nothing is asked */
+	if (row->is_equivalent)
+		return plan_equivalent(pl, row);
 	if (S_ISLNK(row->to->mode) && all_follow_pairing(c, row))
 		return 0;
 	reason = rules_refuse_row(c, row, pl->request->architecture);
@@ -157,10 +189,11 @@ static int plan_row(struct planning *pl, const struct compare_row *row)
 	if (row->to->is_altered)
 		r = note(pl->plan, PLAN_WARNING, component, path,
 			"the patched file is not what its package shipped");
-	for (size_t i = 0; r == 0 && i < c->n_from; i++)
+	for (size_t i = 0; r >= 0 && i < c->n_from; i++)
 		if (row->base[i])
-			r = add_file(&pl->plan->components[component], row->base[i]->path, row);
-	if (r == 0)
+			r = add_file(&pl->plan->components[component].files,
+				&pl->plan->components[component].n_files, row->base[i]->path, row);
+	if (r >= 0)
 		r = warn_byte_code(pl, row, component);
 	return r < 0 ? r : warn_missing(pl, row, component);
 }
@@ -247,12 +280,23 @@ static int judge_package(struct planning *pl, size_t index, bool *ret_changes)
 	return 0;
 }
 
-static bool has_files_of(const struct plan_component *c, size_t package)
+static bool has_files_of(const struct plan_file *list, size_t n, size_t package)
 {
-	for (size_t i = 0; i < c->n_files; i++)
-		if (c->files[i].row->package == package)
+	for (size_t i = 0; i < n; i++)
+		if (list[i].row->package == package)
 			return true;
 	return false;
+}
+
+/*
+ * Whether the component rests on this package. One whose files are all equivalent holds nothing of
+ * the fix, so its version on a device proves nothing either way.
+ */
+static bool is_part(const struct plan_component *c, size_t package, bool changes)
+{
+	if (has_files_of(c->files, c->n_files, package))
+		return true;
+	return changes && !has_files_of(c->equivalent, c->n_equivalent, package);
 }
 
 static int plan_packages(struct planning *pl)
@@ -269,7 +313,7 @@ static int plan_packages(struct planning *pl)
 			continue;
 		c = &pl->plan->components[component];
 		r = judge_package(pl, i, &changes);
-		if (r == 0 && (changes || has_files_of(c, i)))
+		if (r == 0 && is_part(c, i, changes))
 			r = add_package(pl, c, i);
 		if (r == 0 && pl->n_documents[i] > 0)
 			r = note(pl->plan, PLAN_LEFT_OUT, component, to->packages[i].name,
@@ -349,6 +393,8 @@ static void component_done(struct plan_component *c)
 	}
 	for (size_t i = 0; i < c->n_files; i++)
 		free(c->files[i].path);
+	for (size_t i = 0; i < c->n_equivalent; i++)
+		free(c->equivalent[i].path);
 	for (size_t i = 0; i < c->n_sets; i++) {
 		free(c->sets[i].name);
 		free(c->sets[i].files);
@@ -361,6 +407,7 @@ static void component_done(struct plan_component *c)
 	}
 	free(c->packages);
 	free(c->files);
+	free(c->equivalent);
 	free(c->sets);
 	free(c->fixes);
 	free(c->name);
@@ -416,6 +463,35 @@ static int compare_states(struct planning *pl)
 	return compare_make(r->from, r->n_from, r->to, is_wanted, &pl->plan->compare, pl->reterr);
 }
 
+/* Which rows are rebuilt files without a change, in the light of what else will be in the images. */
+static int find_rebuilt(struct planning *pl)
+{
+	struct plan *p = pl->plan;
+	AUTO_FREE bool *is_taken = calloc(p->compare.n_rows + 1, sizeof *is_taken);
+
+	if (!is_taken)
+		return -ENOMEM;
+	if (pl->request->flags & PLAN_KEEP_EQUIVALENT)
+		return 0;
+	for (size_t i = 0; i < p->compare.n_rows; i++)
+		is_taken[i] = !is_passed_document(pl, &p->compare.rows[i]) &&
+			!is_left_out(pl->request, p->compare.rows[i].to->path);
+	return rebuilt_find(&p->compare, is_taken, pl->reterr);
+}
+
+/* Why a component of which something changed is not in the plan. */
+static int note_all_equivalent(struct planning *pl, size_t component)
+{
+	const struct plan_component *c = &pl->plan->components[component];
+
+	if (c->n_files > 0 || c->n_equivalent == 0 || c->is_refused)
+		return 0;
+	return note(pl->plan, PLAN_EQUIVALENT, component, c->name,
+		"%zu rebuilt %s without a change, and nothing else of it is published: it is no "
+		"part of the plan",
+		c->n_equivalent, c->n_equivalent == 1 ? "file" : "files");
+}
+
 static int fill(struct planning *pl)
 {
 	struct plan *p = pl->plan;
@@ -427,6 +503,8 @@ static int fill(struct planning *pl)
 		r = make_components(p);
 	if (r == 0)
 		r = compare_states(pl);
+	if (r == 0)
+		r = find_rebuilt(pl);
 	for (size_t i = 0; r == 0 && i < p->compare.n_rows; i++)
 		r = plan_row(pl, &p->compare.rows[i]);
 	for (size_t i = 0; r == 0 && i < p->compare.n_lost; i++)
@@ -436,8 +514,8 @@ static int fill(struct planning *pl)
 	if (r == 0)
 		r = note_unnamed(pl);
 	for (size_t i = 0; r == 0 && i < p->n_components; i++)
-		if (p->components[i].n_files > 0)
-			r = finish_component(pl, i);
+		r = p->components[i].n_files > 0 ? finish_component(pl, i)
+						 : note_all_equivalent(pl, i);
 	if (r == 0)
 		r = keep_changed(p);
 	return r < 0 ? r : order_components(p);
@@ -505,12 +583,33 @@ struct plan_component *plan_component(const struct plan *p, const char *name)
 	return NULL;
 }
 
+bool plan_is_all_equivalent(const struct plan *p, const char *name)
+{
+	for (size_t i = 0; i < p->n_notes; i++)
+		if (p->notes[i].kind == PLAN_EQUIVALENT && strcmp(p->notes[i].subject, name) == 0)
+			return true;
+	return false;
+}
+
+static size_t count_notes(const struct plan *p, enum plan_note_kind kind)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_notes; i++)
+		n += p->notes[i].kind == kind;
+	return n;
+}
+
 int plan_check(const struct plan *p, struct error *reterr)
 {
 	for (size_t i = 0; i < p->n_notes; i++)
 		if (p->notes[i].kind == PLAN_REFUSED)
 			return error_set(reterr, -BSI_E_REFUSED, "%s: %s", p->notes[i].subject,
 				p->notes[i].reason);
+	if (p->n_components == 0 && count_notes(p, PLAN_EQUIVALENT) > 0)
+		return error_set(reterr, -BSI_E_REFUSED,
+			"all that could be published was rebuilt without a change; "
+			"--keep-equivalent publishes it all the same");
 	if (p->n_components == 0)
 		return error_set(reterr, -BSI_E_REFUSED,
 			"nothing that can be published differs between the base and the patched state");

@@ -19,6 +19,7 @@
 
 enum plan_flags {
 	PLAN_INCLUDE_DOCS = 1 << 0,
+	PLAN_KEEP_EQUIVALENT = 1 << 1, /* files that were rebuilt without a change, too */
 };
 
 struct plan_activation {
@@ -44,6 +45,11 @@ struct plan_request {
 enum plan_note_kind {
 	PLAN_REFUSED,  /* the component cannot be published */
 	PLAN_LEFT_OUT, /* changed, and not in the image */
+	/*
+	 * Rebuilt, and the same program as the base's (rebuilt.h): a file, or a component that has
+	 * nothing else. Not in the image either.
+	 */
+	PLAN_EQUIVALENT,
 	PLAN_WARNING,
 };
 
@@ -85,6 +91,8 @@ struct plan_component {
 	size_t n_packages;
 	struct plan_file *files; /* providers before their users */
 	size_t n_files;
+	struct plan_file *equivalent; /* left out: the device keeps its own and never hears of them */
+	size_t n_equivalent;
 	struct base_set *sets; /* as manifests have them, digests in the order of files */
 	size_t n_sets;
 	struct plan_fix *fixes;
@@ -112,5 +120,8 @@ int plan_check(const struct plan *p, struct error *reterr) MUST_CHECK;
 /* The component of that name, or NULL. */
 struct plan_component *plan_component(const struct plan *p, const char *name);
 
-/* "refused", "left-out", "warning". */
+/* Whether all that changed in a component of that name is equivalent, so that it is not planned. */
+bool plan_is_all_equivalent(const struct plan *p, const char *name);
+
+/* "refused", "left-out", "equivalent", "warning". */
 const char *plan_note_text(enum plan_note_kind kind);

@@ -65,6 +65,57 @@ if command -v dpkg-deb >/dev/null; then
 	like "$run_out" "not what its package shipped" "and the plan says why"
 fi
 
+# ---- rebuilt files: what is left out is what bsi-delta calls equivalent, and nothing else --------
+delta=$(find "$BSI_STAGE" -name bsi-delta -type f -perm -u+x | head -n 1)
+# json EXPRESSION: of the document d that the last run printed
+json() {
+	python3 -c 'import json,sys; d=json.load(sys.stdin); print(eval(sys.argv[1]))' "$1" <<<"$run_out"
+}
+# rebuilt PACKAGE: its newest two versions in p0 and p1, unpacked in t0 and t1; false if there are none
+rebuilt() {
+	local i version
+
+	command -v python3 >/dev/null && command -v dpkg-deb >/dev/null && [[ $delta ]] || return
+	mapfile -t version < <(apt-cache madison "$1" | awk -F'|' '{ gsub(/ /, "", $2); print $2 }' |
+		sort -uVr | head -n 2)
+	((${#version[@]} == 2)) || return
+	for i in 0 1; do
+		mkdir -p "p$i" && (cd "p$i" && apt-get -qq download "$1=${version[i]}" 2>/dev/null) || return
+		dpkg-deb -x "p$i"/*.deb "t$i" || return
+	done
+	diag "$1 ${version[1]} -> ${version[0]}"
+}
+# verdicts PATH...: what bsi-delta says about each, once
+verdicts() {
+	local path
+
+	for path; do
+		[[ -e t1/$path ]] || path=${path#usr/}
+		[[ $(head -c 4 "t1/$path" | tail -c 3) == ELF ]] || continue
+		"$delta" info --equivalent "t1/$path" "t0/$path" | sed 's/:.*//'
+	done | sort -u | tr '\n' ' '
+}
+if rebuilt sudo; then
+	run "$publish" plan --base "$base" --from p1 --to p0 --json
+	is "$run_status" 0 "plan of a package with rebuilt files"
+	mapfile -t left_out < <(json '"\n".join(p for c in d["components"] for p in c["equivalent"])')
+	mapfile -t taken < <(json '"\n".join(f["path"] for c in d["components"] for f in c["files"])')
+	diag "${#left_out[@]} left out, ${#taken[@]} taken"
+	is "$(json '"\n".join(sorted(n["subject"] for n in d["notes"] if n["kind"] == "equivalent"))')" \
+		"$(printf '%s\n' "${left_out[@]}" | LC_ALL=C sort)" "each one has its note"
+	is "$(verdicts "${left_out[@]}")" "equivalent " "what is left out is equivalent"
+	is "$(verdicts "${taken[@]}")" "different " "and what is taken is not"
+	"$publish" init lean --base "$base" --no-passphrase >/dev/null
+	run "$publish" add lean --base "$base" --from p1 --to p0 --json
+	is "$(json '[len(c["files"]) for c in d["components"]]')" "[${#taken[@]}]" "the manifest does not know of it"
+	like "$run_err" "${#left_out[@]} rebuilt files without a change left out" "add says how many"
+	run "$publish" plan --base "$base" --from p1 --to p0 --keep-equivalent --json
+	is "$(json '[len(c["files"]) for c in d["components"]]')" "[$((${#taken[@]} + ${#left_out[@]}))]" \
+		"--keep-equivalent takes all in"
+else
+	skip "plan of a package with rebuilt files" "the archive offers one version of sudo only"
+fi
+
 rm -f v0/openssl_*.deb
 mapfile -t old < <(apt-cache madison libssl3 | awk -F'|' '{ gsub(/ /, "", $2); print $2 }' | sort -uVr | sed -n 3p)
 if ((${#old[@]} == 1)) && mkdir v2 && (cd v2 && apt-get -qq download "libssl3=${old[0]}" 2>/dev/null); then

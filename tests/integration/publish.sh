@@ -383,6 +383,39 @@ names() {
 is "$(names same1)" "$(names same2)" \
 	"same input, same images, payloads and manifest, on one core and on two"
 
+# ---- rebuilt files ---------------------------------------------------------------------------
+# library FILE [BYTE...]: the golden library with bytes turned, into ./tree
+library() {
+	mkdir -p tree/usr/lib
+	python3 - "$BSI_TESTS/unit/delta/golden/old.elf" "tree/usr/lib/$1" "${@:2}" <<'PY'
+import sys
+data = bytearray(open(sys.argv[1], "rb").read())
+for at in sys.argv[3:]:
+    data[int(at, 0)] ^= 0xff
+open(sys.argv[2], "wb").write(data)
+PY
+}
+# 0x300 is in the build-id, 0x9b0 in .rodata
+library liba.so.1 && library libb.so.1 && deb e1 lib 1
+library liba.so.1 0x300 && library libb.so.1 0x300 0x9b0 && deb e2 lib 2
+library liba.so.1 0x301 && library libb.so.1 0x301 && deb e3 lib 3
+new lean
+run "$publish" plan --base "$base" --from e1 --to e2
+like "$run_out" "equivalent in lib: usr/lib/liba.so.1: rebuilt" "a rebuilt library is left out"
+like "$run_out" "file /usr/lib/libb.so.1" "and one with a change is not"
+pass "add" "$publish" add lean --base "$base" --from e1 --to e2
+run "$publish" plan --base "$base" --from e1 --to e3
+is "$run_status" 13 "a package that was rebuilt without a change is nothing to publish"
+like "$run_out" "equivalent: lib: 2 rebuilt files" "the plan says why the component is not there"
+file usr/lib/data 1 && deb f1 other 1 && file usr/lib/data 2 && deb f3 other 3
+cp e1/*.deb f1/ && cp e3/*.deb f3/
+run "$publish" add lean --base "$base" --from f1 --to f3
+is "$run_status" 13 "what the letter before changed, and is as in the base now, is not carried on unasked"
+like "$run_err" "--drop lib goes back" "the way is said"
+pass "--drop takes it" "$publish" add lean --base "$base" --from f1 --to f3 --drop lib
+pass "and so does --keep-equivalent" "$publish" add lean --base "$base" --from f1 --to f3 --keep-equivalent
+pass "which verifies" "$publish" verify lean
+
 # ---- thresholds ------------------------------------------------------------------------------
 new two-keys --threshold 2 --key-count 3
 is "$(find two-keys-keys -name '*.pem' | wc -l)" 9 "three keys for each of three roles"

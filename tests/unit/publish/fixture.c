@@ -123,6 +123,8 @@ static void put_file(struct archive *a, const struct fixture_file *f)
 
 	if (f->soname || f->needed || f->is_program)
 		fixture_elf(&content, f->soname, f->needed, f->is_program, f->content);
+	else if (f->bytes)
+		buffer_put(&content, f->bytes->data, f->bytes->len);
 	else
 		buffer_put_text(&content, f->content ? f->content : "");
 	archive_entry_set_pathname(e, f->path);

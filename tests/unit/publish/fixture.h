@@ -10,6 +10,7 @@ struct fixture_file {
 	const char *path;    /* as the archive names it: "./usr/lib/x" */
 	unsigned mode;       /* permission bits; 0: 0644 */
 	const char *content; /* text; NULL with elf_soname */
+	const struct buffer *bytes; /* instead of text */
 	const char *symlink, *hardlink;
 	const char *soname;  /* with needed: the content is an ELF shared object */
 	const char *needed;
