@@ -117,7 +117,7 @@ static bool is_attached(const struct graft_state *state, const char *component, 
 	if (digest_parse(component + component_len + 1, &digest) < 0)
 		return false;
 	for (size_t i = 0; i < state->n_mounts; i++)
-		if (strlen(state->mounts[i].component) == component_len &&
+		if (state->mounts[i].visible && strlen(state->mounts[i].component) == component_len &&
 			strncmp(state->mounts[i].component, component, component_len) == 0 &&
 			digest_equal(&state->mounts[i].digest, &digest))
 			return true;
@@ -147,6 +147,8 @@ static int look_for_old(struct look *look, const struct mount_table *table,
 			return r;
 		if (is_attached(look->state, component, component_len))
 			continue; /* the same image, mounted at another time */
+		if (mount_table_over(table, row))
+			continue; /* nobody who starts there finds it */
 		name = strndup(component, component_len);
 		if (!name)
 			return -ENOMEM;
@@ -249,8 +251,10 @@ int exposure_look_at_mounts(const struct graft_host *host, const struct exposure
 	if (r < 0)
 		return r;
 	r = graft_state_of(look.table, look.root, &look.state);
+	/* where the root is not shared an old image stays below the new one: it is no current one */
 	for (size_t i = 0; r == 0 && i < look.state->n_mounts; i++)
-		r = exposure_devices_add(ret_current, look.state->mounts[i].dev);
+		if (look.state->mounts[i].visible)
+			r = exposure_devices_add(ret_current, look.state->mounts[i].dev);
 	if (r == 0)
 		r = find_places(&look, targets, n_targets);
 	if (r == 0)
