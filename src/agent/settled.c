@@ -1,28 +1,53 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "agent/settled.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/run_dir.h"
 #include "graft/state.h"
 
 #define SETTLED_NAME "settled.json"
 
-/* What is mounted, in one text: any difference is a reason to look again. */
-static int mounts_stamp(const struct agent *a, struct digest *ret)
-{
-	AUTO(graft_state) struct graft_state *state = NULL;
-	AUTO(hasher) struct hasher *h = NULL;
-	struct graft_host host;
-	int r;
+/* A run's view of the device: any difference is a reason to look again. */
+struct stamp {
+	struct digest digest;
+	int64_t newest_utc_s; /* when a base file changed last */
+};
 
-	r = context_host(a, &host, NULL);
-	if (r == 0)
-		r = graft_state_read(&host, &state, NULL);
-	if (r == 0)
-		r = hasher_new(&h);
-	if (r < 0)
-		return r;
+/*
+ * A file that the improvement is about, as the base view shows it, there or not: who writes to it in
+ * place, or mounts /usr late, leaves our mounts as they are and has no hook to tell of it.
+ */
+static void add_base_file(const struct agent *a, const char *path, struct hasher *h,
+	struct stamp *stamp)
+{
+	struct stat st = {0};
+	int64_t facts[5];
+
+	if (fstatat(a->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		st = (struct stat){0};
+	facts[0] = (int64_t)st.st_ino;
+	facts[1] = st.st_size;
+	facts[2] = st.st_mtim.tv_sec;
+	facts[3] = st.st_ctim.tv_sec;
+	facts[4] = st.st_ctim.tv_nsec;
+	hasher_update(h, facts, sizeof facts);
+	if (st.st_ctim.tv_sec > stamp->newest_utc_s)
+		stamp->newest_utc_s = st.st_ctim.tv_sec;
+}
+
+static void add_base(const struct agent *a, const struct manifest *m, struct hasher *h,
+	struct stamp *stamp)
+{
+	for (size_t i = 0; m && i < m->n_components; i++)
+		for (size_t k = 0; k < m->components[i].n_files; k++)
+			add_base_file(a, m->components[i].files[k].path, h, stamp);
+}
+
+static void add_mounts(const struct graft_state *state, struct hasher *h)
+{
 	for (size_t i = 0; i < state->n_mounts; i++) {
 		const struct graft_mount *m = &state->mounts[i];
 
@@ -30,18 +55,41 @@ static int mounts_stamp(const struct agent *a, struct digest *ret)
 		hasher_update(h, m->digest.bytes, sizeof m->digest.bytes);
 		hasher_update(h, m->path, strlen(m->path) + 1);
 	}
-	return hasher_final(h, ret);
+}
+
+static int stamp_make(struct agent *a, struct stamp *ret)
+{
+	__attribute__((cleanup(installed_done))) struct installed installed = {0};
+	AUTO(graft_state) struct graft_state *state = NULL;
+	AUTO(hasher) struct hasher *h = NULL;
+	struct graft_host host;
+	int r;
+
+	*ret = (struct stamp){.newest_utc_s = INT64_MIN};
+	r = context_installed(a, &installed, NULL);
+	if (r == 0)
+		r = context_host(a, &host, NULL);
+	if (r == 0)
+		r = graft_state_read(&host, &state, NULL);
+	if (r == 0)
+		r = hasher_new(&h);
+	if (r < 0)
+		return r;
+	add_mounts(state, h);
+	add_base(a, installed.manifest, h, ret);
+	return hasher_final(h, &ret->digest);
 }
 
 void settled_mark(struct agent *a, uint64_t generation, const struct packages_stamp *packages)
 {
 	AUTO_JSON json_t *document = NULL;
-	struct digest mounts;
+	struct stamp stamp;
 
-	if (mounts_stamp(a, &mounts) < 0)
+	/* a file that changed since this run began may have changed after it was matched */
+	if (stamp_make(a, &stamp) < 0 || stamp.newest_utc_s >= a->settings.now_utc_s)
 		return;
 	document = json_pack("{s:I, s:s, s:s}", "generation", (json_int_t)generation, "packages",
-		packages->text, "mounts", digest_format(&mounts).text);
+		packages->text, "files", digest_format(&stamp.digest).text);
 	if (document)
 		run_dir_save(a->settings.run, SETTLED_NAME, document, 0600);
 }
@@ -56,13 +104,13 @@ static bool is_text(const json_t *document, const char *key, const char *text)
 bool settled_is(struct agent *a)
 {
 	AUTO_JSON json_t *document = NULL;
-	struct digest mounts;
+	struct stamp stamp;
 	uint64_t current = 0, marked = 0;
 
 	if (run_dir_load(a->settings.run, SETTLED_NAME, &document) < 0 ||
 		json_get_u64(document, "generation", UINT64_MAX, &marked, NULL) < 0 ||
-		store_current_get(a->store, &current, NULL) < 0 || mounts_stamp(a, &mounts) < 0)
+		store_current_get(a->store, &current, NULL) < 0 || stamp_make(a, &stamp) < 0)
 		return false;
 	return current == marked && is_text(document, "packages", packages_stamp(a->root_fd).text) &&
-	       is_text(document, "mounts", digest_format(&mounts).text);
+	       is_text(document, "files", digest_format(&stamp.digest).text);
 }

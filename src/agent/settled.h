@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 /*
- * Whether there is nothing to do for the mounts: they are those of `current`, and no package was
- * changed since they were matched. So a check without news reads no base file.
+ * Whether there is nothing to do for the mounts: they are those of `current`, and neither a package
+ * nor a base file below them was changed since they were matched. So a check without news reads no base file.
  */
 #include <stdbool.h>
 #include <stdint.h>
