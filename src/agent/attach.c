@@ -7,6 +7,7 @@
 
 #include "agent/images.h"
 #include "graft/dpkg_lock.h"
+#include "graft/kernel.h"
 #include "graft/package_work.h"
 
 /* The files of a layer that are mounted: those that the matched base set has. */
@@ -146,6 +147,15 @@ void attach_outcome_done(struct attach_outcome *o)
 	gate_done(&o->gate);
 }
 
+/* Where the kernel cannot do it at all, that is what there is to say, and not at which file. */
+static int explain(int r, struct error *reterr)
+{
+	struct error why = {0};
+	int known = kernel_check(&why);
+
+	return known < 0 ? error_set(reterr, known, "%s", why.text) : r;
+}
+
 int attach_fit(struct agent *a, struct fit *fit, enum gate_flags flags, struct attach_outcome *ret,
 	struct error *reterr)
 {
@@ -172,6 +182,10 @@ int attach_fit(struct agent *a, struct fit *fit, enum gate_flags flags, struct a
 		r = attach_check_packages(a, reterr);
 	if (r == 0)
 		r = graft_lock_dpkg(&host, &lock_fd, reterr);
-	return r < 0 ? r
-		     : graft_change(&host, wish.layers, wish.n_layers, &ret->graft, reterr);
+	if (r < 0)
+		return r;
+	r = graft_change(&host, wish.layers, wish.n_layers, &ret->graft, reterr);
+	if (r < 0 && wish.n_layers > 0)
+		r = explain(r, reterr);
+	return r;
 }

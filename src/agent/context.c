@@ -10,6 +10,8 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "graft/kernel.h"
+#include "graft/user_ns.h"
 #include "store/denied.h"
 #include "store/history.h"
 #include "store/settings.h"
@@ -68,10 +70,22 @@ int context_host(const struct agent *a, struct graft_host *ret, struct error *re
 		return error_set(reterr, -BSI_E_UNSUPPORTED,
 			"mounts cannot be changed here: no mount namespace of one's own can be made "
 			"(a container without CAP_SYS_ADMIN?)");
+	if (!user_ns_is_initial())
+		return error_set(reterr, -BSI_E_UNSUPPORTED,
+			"mounts cannot be changed here: this is root of a user namespace (a container?), "
+			"and the kernel mounts images for root of the machine alone: run bsi there");
 	*ret = (struct graft_host){.mount_ns_fd = a->settings.mount_ns_fd,
 		.root = a->settings.root,
 		.flags = a->settings.flags & AGENT_FORCE_LOOP ? GRAFT_HOST_LOOP : 0};
 	return 0;
+}
+
+int context_check_mounts(const struct agent *a, struct error *reterr)
+{
+	struct graft_host host;
+	int r = context_host(a, &host, reterr);
+
+	return r < 0 ? r : kernel_check(reterr);
 }
 
 static int load_enrolment(struct agent *a, json_t **ret, struct error *reterr)

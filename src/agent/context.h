@@ -17,8 +17,14 @@ struct agent {
 	struct device *device;
 };
 
-/* The host as the graft room wants it; -BSI_E_UNSUPPORTED where there is no mount namespace. */
+/*
+ * The host as the graft room wants it; -BSI_E_UNSUPPORTED where there is no mount namespace, or only
+ * one that belongs to a user namespace.
+ */
 int context_host(const struct agent *a, struct graft_host *ret, struct error *reterr) MUST_CHECK;
+
+/* That, and whether the kernel can do what an attach takes; to be asked before anything is brought. */
+int context_check_mounts(const struct agent *a, struct error *reterr) MUST_CHECK;
 
 /*
  * Become the one that may change things. Asked for enrolment first, so that a device that has none

@@ -5,12 +5,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "agent/context.h"
 #include "base/file.h"
+#include "graft/mount_table.h"
+#include "graft/state.h"
 
 #define CONFIG_MAX_BYTES (64U << 10)
 
@@ -34,6 +37,24 @@ static const struct check checks[] = {
 		"nothing is attached at boot: 'systemctl enable bsi-boot.service'"},
 	{"timer", "usr/bin/systemctl", "etc/systemd/system/timers.target.wants/bsi.timer", NULL,
 		"nobody looks for news: 'systemctl enable --now bsi.timer', or run 'bsi run' from cron"},
+};
+
+/*
+ * Package managers that have no hook of ours: where their database is, they change files. The base
+ * view is what they have to work in.
+ */
+struct stranger {
+	const char *name, *database;
+};
+
+static const struct stranger strangers[] = {
+	{"rpm", "var/lib/rpm/rpmdb.sqlite"},
+	{"rpm", "var/lib/rpm/Packages"},
+	{"rpm", "usr/lib/sysimage/rpm/rpmdb.sqlite"},
+	{"pacman", "var/lib/pacman/local"},
+	{"apk", "lib/apk/db/installed"},
+	{"xbps", "var/db/xbps"},
+	{"portage", "var/db/pkg"},
 };
 
 /* A symbolic link is enough where nothing has to be read: a unit may lie in another tree. */
@@ -81,6 +102,46 @@ static int check_files(int root_fd, json_t *list)
 	return r;
 }
 
+static int check_strangers(int root_fd, json_t *list)
+{
+	const struct stranger *found = NULL;
+	char text[512];
+
+	for (size_t i = 0; i < ARRAY_SIZE(strangers) && !found; i++)
+		if (is_there(root_fd, strangers[i].database))
+			found = &strangers[i];
+	if (!found)
+		return 0;
+	(void)snprintf(text, sizeof text,
+		"%s keeps a database here (/%s), and has no hook of bsi: it stops at a file on which "
+		"an improvement is attached. Run it as 'bsi base --follow -- COMMAND', then 'bsi "
+		"attach'; what it replaces wins, and the next 'bsi run' looks as well",
+		found->name, found->database);
+	return add(list, "packages", false, text);
+}
+
+/* Whether what is mounted on the host's /usr reaches the sandboxes that exist. */
+static int check_propagation(const struct graft_host *host, json_t *list, struct error *reterr)
+{
+	AUTO(mount_table) struct mount_table *table = NULL;
+	const struct mount_row *row;
+	char root[PATH_MAX], usr[PATH_MAX + sizeof "/usr"], text[512];
+	int r = graft_state_table(host, &table, root, reterr);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(usr, sizeof usr, "%s/usr", root);
+	row = mount_table_resolve(table, usr);
+	if (!row)
+		return 0;
+	(void)snprintf(text, sizeof text,
+		"the mount on %s is not shared: services and programs in a mount namespace of their "
+		"own keep the files that they started with until they are restarted, and so does "
+		"'bsi exposure' say. systemd makes it shared at boot; 'mount --make-rshared /' does "
+		"it until the next", row->point);
+	return add(list, "propagation", row->shared, text);
+}
+
 int agent_doctor(struct agent *a, json_t **ret, struct error *reterr)
 {
 	AUTO_JSON json_t *list = json_array();
@@ -90,9 +151,13 @@ int agent_doctor(struct agent *a, json_t **ret, struct error *reterr)
 
 	if (!list)
 		return -ENOMEM;
-	r = add(list, "mounts", context_host(a, &host, &why) == 0, why.text);
+	r = add(list, "mounts", context_check_mounts(a, &why) == 0, why.text);
+	if (r == 0 && context_host(a, &host, NULL) == 0)
+		r = check_propagation(&host, list, reterr);
 	if (r == 0)
 		r = check_files(a->root_fd, list);
+	if (r == 0)
+		r = check_strangers(a->root_fd, list);
 	if (r < 0)
 		return error_set(reterr, r, "%s", error_text(r));
 	*ret = json_pack("{s:O}", "checks", list);

@@ -106,7 +106,9 @@ static int take_manifest(struct agent *a, struct remote *remote, const struct ma
 	uint64_t number;
 	int r;
 
-	r = fit_measure(a->root_fd, m, &fit, reterr);
+	r = context_check_mounts(a, reterr);
+	if (r == 0)
+		r = fit_measure(a->root_fd, m, &fit, reterr);
 	if (r == 0)
 		r = refuse_mismatch(m, fit, reterr);
 	for (size_t i = 0; r == 0 && i < fit->n_components; i++)

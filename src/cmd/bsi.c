@@ -82,7 +82,7 @@ static int run_engine(int argc, char **argv)
 	if (geteuid() == 0) {
 		r = base_view_enter(BASE_VIEW_PRIVATE, &host_ns_fd);
 		/* a container without the right to mount: the engine says what does not work then */
-		if (r < 0 && r != -EPERM) {
+		if (r < 0 && r != -EPERM && r != -EBUSY) {
 			fprintf(stderr, "bsi: no base view can be made: %s\n", strerror(-r));
 			return EXIT_CANNOT_RUN;
 		}
@@ -94,6 +94,16 @@ static int run_engine(int argc, char **argv)
 		}
 	}
 	run(arguments);
+}
+
+/* What to do about a right that is missing. */
+static const char *remedy(int r)
+{
+	if (r == -EPERM && geteuid() != 0)
+		return "run it as root";
+	if (r == -EPERM || r == -EBUSY)
+		return "this is root of a container: run it on the machine";
+	return "'bsi doctor' says more";
 }
 
 /* bsi base [--follow] [--lenient] [--] COMMAND [ARGUMENT...] */
@@ -125,10 +135,9 @@ static int run_in_base_view(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	r = base_view_enter(flags, NULL);
-	/* -EPERM comes before anything was changed */
-	if (r < 0 && !(r == -EPERM && is_lenient)) {
-		fprintf(stderr, "bsi: base: a mount namespace of its own cannot be made: %s%s\n",
-			strerror(-r), r == -EPERM ? "; run it as root" : "");
+	if (r < 0 && !((r == -EPERM || r == -EBUSY) && is_lenient)) {
+		fprintf(stderr, "bsi: base: a mount namespace of its own cannot be made: %s; %s\n",
+			strerror(-r), remedy(r));
 		return EXIT_PRIVILEGE;
 	}
 	run(argv + at);
@@ -169,8 +178,7 @@ static int detach(int argc)
 	if (r == 0 && join_host() == HOST_JOINED)
 		r = base_view_uncover();
 	if (r < 0) {
-		fprintf(stderr, "bsi: detach: %s%s\n", strerror(-r),
-			r == -EPERM ? "; run it as root" : "");
+		fprintf(stderr, "bsi: detach: %s; %s\n", strerror(-r), remedy(r));
 		return r == -EPERM ? EXIT_PRIVILEGE : EXIT_FAILED;
 	}
 	/* what was true for everybody a moment ago */

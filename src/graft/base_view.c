@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "graft/mount_table.h"
+#include "graft/user_ns.h"
 
 /* Each round takes the topmost mounts off; a stack deeper than this is not of our making. */
 #define UNCOVER_ROUNDS_MAX 64
@@ -68,6 +69,15 @@ int base_view_is_covered(bool *ret)
 	return 0;
 }
 
+/* What a user namespace inherits of the machine's mounts is locked in it, and stays. */
+static int check_uncovered(void)
+{
+	bool is_covered = false;
+	int r = user_ns_is_initial() ? 0 : base_view_is_covered(&is_covered);
+
+	return r == 0 && is_covered ? -EBUSY : r;
+}
+
 int base_view_enter(enum base_view_flags flags, int *ret_host_ns_fd)
 {
 	unsigned long propagation = flags & BASE_VIEW_SLAVE ? MS_SLAVE : MS_PRIVATE;
@@ -83,6 +93,8 @@ int base_view_enter(enum base_view_flags flags, int *ret_host_ns_fd)
 		return -errno;
 
 	r = base_view_uncover();
+	if (r == 0)
+		r = check_uncovered();
 	if (r < 0)
 		return r;
 	if (ret_host_ns_fd)

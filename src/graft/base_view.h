@@ -19,8 +19,9 @@ enum base_view_flags {
  *
  * @ret_host_ns_fd  where it came from, O_CLOEXEC, the caller closes it; may be NULL
  *
- * Returns 0 or -errno (-EPERM without CAP_SYS_ADMIN). After an error the process must not go on:
- * it may be in a namespace of which only a part is uncovered.
+ * Returns 0 or -errno: -EPERM without CAP_SYS_ADMIN, before anything was changed; -EBUSY where the
+ * mounts are the machine's, and only root of a user namespace asks: nothing could be uncovered. After
+ * any other error the process must not go on: of its namespace only a part may be uncovered.
  */
 int base_view_enter(enum base_view_flags flags, int *ret_host_ns_fd) MUST_CHECK;
 
