@@ -57,6 +57,7 @@ if [[ -z ${RESTART_LAB:-} ]]; then
 	service own "" "$lab"
 	service broken "" "ExecStartPre=/bin/sh -c 'mkdir /run/broken'\n$lab"
 	service dies "" "ExecStart=/bin/sh -c '[ ! -e /run/dies ] || exit 1; touch /run/dies; exec lab stay'"
+	service keeps "" "KillMode=process\nExecStart=/bin/bash -c 'lab stay & lab stay & wait'"
 	service refuses "RefuseManualStop=yes" "$lab"
 	service busy "StartLimitIntervalSec=1h\nStartLimitBurst=1" "$lab"
 	service once "" "Type=oneshot\n$lab"
@@ -118,13 +119,13 @@ cp -r "$BSI_STAGE/usr/lib/bsi/reserved.d" /usr/lib/bsi/
 
 is "$(cat /proc/1/comm)" systemd "process 1 is systemd"
 like "$(cat /proc/1/maps)" liblab "which has the library too"
-all="core leaf part workers getty@tty9 own broken dies refuses busy feigns ghost"
+all="core leaf part workers getty@tty9 own broken dies keeps refuses busy feigns ghost"
 for name in $all; do systemctl start "$name.service" || diag "$name does not start"; done
 systemctl start --no-block once.service
 systemd-run --quiet --scope --slice=user-4242.slice --unit=session-1 lab stay >/dev/null 2>&1 &
 systemd-run --quiet --scope --unit=box unshare --pid --fork --kill-child lab stay >/dev/null 2>&1 &
 mapped() { grep -ls liblab.so /proc/[0-9]*/maps 2>/dev/null | wc -l; }
-for ((i = 0; i < 200 && $(mapped) < 17; i++)); do sleep 0.05; done
+for ((i = 0; i < 200 && $(mapped) < 19; i++)); do sleep 0.05; done
 main() { systemctl show -P MainPID "$1.service"; }
 declare -A before
 for name in $all; do before[$name]=$(main "$name"); done
@@ -135,7 +136,7 @@ is "$run_status" 0 "a plan"
 [[ $run_status == 0 ]] || diag "$run_err"
 plan=$run_out
 is "$(jq -r '[.plan[] | select(.end == "restart") | .unit] | join(" ")' <<<"$plan")" \
-	"broken.service dies.service feigns.service leaf.service core.service workers.service" \
+	"broken.service dies.service feigns.service keeps.service leaf.service core.service workers.service" \
 	"units to restart, the leaf before what it needs"
 is "$(step part.service '"\(.end) \(.reason)"' <<<"$plan")" "along systemd restarts it with core.service" "what systemd restarts along"
 is "$(step workers.service '.processes | length' <<<"$plan")" 2 "workers are their unit's"
@@ -157,7 +158,7 @@ is "$run_status" 0 "install --restart"
 restarts=$(jq -c .restarts <<<"$run_out")
 result() { jq -r --arg unit "$1" '.[] | select(.unit == $unit) | '"$2" <<<"$restarts"; }
 is "$(jq -r '[.[].unit] | join(" ")' <<<"$restarts")" \
-	"broken.service dies.service feigns.service leaf.service core.service workers.service init.scope" "it restarts what the plan said"
+	"broken.service dies.service feigns.service keeps.service leaf.service core.service workers.service init.scope" "it restarts what the plan said"
 for name in leaf core part workers; do
 	isnt "$(main $name)" "${before[$name]}" "$name.service is another process now"
 	is "$(systemctl show -P ActiveState $name.service)" active "which runs"
@@ -168,13 +169,14 @@ is "$(systemctl show -P NRestarts core.service)" 0 "by one job"
 is "$(result core.service '"\(.result) \(.exposed | length)"')" "restarted 0" "core.service: nobody is left on old code"
 like "$(result broken.service '"\(.result) \(.reason)"')" "^failed broken.service was not restarted: the job ended with 'failed'" "a unit that fails is named"
 is "$(result dies.service .result)" failed "one that fails right after its start as well"
+is "$(result keeps.service '"\(.result) \([.exposed[].command] | unique | join(" "))"')" "restarted lab" "one whose programs outlive a restart: they are named as still exposed"
 is "$(result init.scope .result)" restarted "process 1 answers again"
 is "$(bsi status --json | jq -r .letter)" a "and the improvement stays"
 is "$(lab)" 2 "attached"
 
 run bsi exposure --json
 is "$(jq -r '[.list[] | .unit // "-"] | sort | unique | join(" ")' <<<"$run_out")" \
-	"- box.scope busy.service getty@tty9.service once.service own.service refuses.service session-1.scope" \
+	"- box.scope busy.service getty@tty9.service keeps.service once.service own.service refuses.service session-1.scope" \
 	"who is left is named by unit"
 is "$(jq -r '.list[] | select(.unit == null) | .pid' <<<"$run_out")" "${before[ghost]}" "and one without, that claimed to be core.service"
 unlike "$(jq -r '.list[].pid' <<<"$run_out" | paste -sd,)" '(^|,)1(,|$)' "process 1 is not among them"
