@@ -147,7 +147,7 @@ static int look_for_old(struct look *look, const struct mount_table *table,
 			return r;
 		if (is_attached(look->state, component, component_len))
 			continue; /* the same image, mounted at another time */
-		if (mount_table_over(table, row))
+		if (mount_row_is_in_place(row) && mount_table_over(table, row))
 			continue; /* nobody who starts there finds it */
 		name = strndup(component, component_len);
 		if (!name)
