@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		end = end ? end : stop;
 		if (map_row_parse(line, (size_t)(end - line), &row) &&
-			(row.ino == 0 || row.start >= row.end))
+			(row.start >= row.end || row.path + row.path_len != end))
 			abort();
 		line = end + 1;
 	}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/kept.h"
+#include "agent/packages.h"
 #include "graft/exposure.h"
 
 struct targets {
@@ -45,6 +46,21 @@ bool exposed_is_attached(const struct graft_state *state, const struct component
 	return false;
 }
 
+/* What the file is in each state of the base: a copy of it may lie anywhere. */
+static int add_base_contents(struct targets *t, const struct component *c, size_t file)
+{
+	int r = 0;
+
+	for (size_t s = 0; r == 0 && s < c->n_sets; s++)
+		if (c->sets[s].files[file].present)
+			r = add(t, (struct exposure_target){.kind = EXPOSURE_COPY,
+				.component = c->name,
+				.path = c->files[file].path,
+				.fd = -EBADF,
+				.digest = c->sets[s].files[file].digest});
+	return r;
+}
+
 /* Of what is attached: the base files below, and the patched ones by digest. */
 static int add_attached(struct targets *t, const struct fit *fit, const struct graft_state *state)
 {
@@ -69,6 +85,8 @@ static int add_attached(struct targets *t, const struct fit *fit, const struct g
 			target.fd = -EBADF;
 			if (r == 0)
 				r = add(t, target);
+			if (r == 0)
+				r = add_base_contents(t, c->component, k);
 		}
 	}
 	return r;
@@ -129,17 +147,41 @@ static json_t *row_of(json_t *list, const struct exposure_entry *e)
 
 	if (row && json_integer_value(json_object_get(row, "pid")) == e->pid)
 		return row;
-	row = json_pack("{s:i, s:I, s:i, s:s, s:[], s:[], s:[], s:b}", "pid", (int)e->pid,
-		"start_ticks", (json_int_t)e->start_ticks, "uid", (int)e->uid, "command", e->comm, "components", "paths", "cves", "private_mounts", 0);
+	row = json_pack("{s:i, s:I, s:i, s:s, s:s, s:s?, s:b, s:[], s:[], s:[], s:b}", "pid",
+		(int)e->pid, "start_ticks", (json_int_t)e->start_ticks, "uid", (int)e->uid, "command",
+		e->comm, "state", "keeps", "detail", e->detail, "copy", 0, "components", "paths",
+		"cves", "private_mounts", 0);
 	if (!row || json_array_append_new(list, row) < 0)
 		return NULL;
 	return row;
 }
 
+/*
+ * A process runs old code, or it cannot be told, or it only keeps old files for what it starts. The
+ * worst comes first among the entries of a process, but for the mounts.
+ */
+static int set_state(json_t *row, const struct exposure_entry *e)
+{
+	const char *before = json_string_value(json_object_get(row, "state"));
+	bool is_first = strcmp(before, "keeps") == 0, is_copy = e->kind == EXPOSURE_COPY;
+
+	if (e->in_mounts || (e->kind == EXPOSURE_UNKNOWN && !is_first))
+		return 0;
+	if (!is_first)
+		is_copy = is_copy && json_is_true(json_object_get(row, "copy"));
+	if (e->detail && json_is_null(json_object_get(row, "detail")) &&
+		json_object_set_new(row, "detail", json_string(e->detail)) < 0)
+		return -ENOMEM;
+	if (json_object_set_new(row, "copy", json_boolean(is_copy)) < 0)
+		return -ENOMEM;
+	return json_object_set_new(row, "state",
+		json_string(e->kind == EXPOSURE_UNKNOWN ? "unknown" : "exposed"));
+}
+
 static int list_entry(json_t *list, const struct exposure_entry *e, const struct manifest *now)
 {
 	json_t *row = row_of(list, e);
-	int r = row ? 0 : -ENOMEM;
+	int r = row ? set_state(row, e) : -ENOMEM;
 
 	if (r == 0 && e->component)
 		r = add_text(json_object_get(row, "components"), e->component);
@@ -261,4 +303,38 @@ int exposed_scan_coming(const struct fit *fit, const struct manifest *coming,
 		/* mount tables tell nothing yet: the base lies bare everywhere */
 		r = exposure_scan(NULL, targets.list, targets.n, &report, reterr);
 	return r < 0 ? r : describe(report, coming, ret);
+}
+
+static int list_users(json_t *list, const struct component *c, const struct package_users *users)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < users->n; i++) {
+		const struct package_user *u = &users->list[i];
+		json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:[]}", "package", u->package,
+			"version", u->version, "source", u->source, "source_version",
+			u->source_version, "component", c->name, "cves");
+
+		r = row && json_array_append_new(list, row) == 0 ? 0 : -ENOMEM;
+		for (size_t k = 0; r == 0 && k < c->n_cves; k++)
+			r = add_text(json_object_get(row, "cves"), c->cves[k]);
+	}
+	return r < 0 ? -ENOMEM : 0;
+}
+
+int exposed_built_with(struct agent *a, const struct manifest *m, json_t **ret)
+{
+	AUTO_JSON json_t *list = json_array();
+	int r = list ? 0 : -ENOMEM;
+
+	for (size_t i = 0; m && r == 0 && i < m->n_components; i++) {
+		AUTO(package_users) struct package_users *users = NULL;
+
+		r = package_users_read(a->root_fd, &m->components[i], &users);
+		if (r == 0)
+			r = list_users(list, &m->components[i], users);
+	}
+	if (r == 0)
+		*ret = take_ptr(list);
+	return r;
 }

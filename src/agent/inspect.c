@@ -31,7 +31,7 @@ int agent_exposure(struct agent *a, json_t **ret, struct error *reterr)
 {
 	__attribute__((cleanup(installed_done))) struct installed installed = {0};
 	AUTO(graft_state) struct graft_state *state = NULL;
-	AUTO_JSON json_t *exposure = NULL;
+	AUTO_JSON json_t *exposure = NULL, *built_with = NULL;
 	struct graft_host host;
 	int r;
 
@@ -44,9 +44,16 @@ int agent_exposure(struct agent *a, json_t **ret, struct error *reterr)
 		r = exposed_scan(a, &installed, state, &exposure, reterr);
 	if (r == 0)
 		r = restart_describe(a, exposure, NULL, reterr);
-	if (r == 0)
-		*ret = take_ptr(exposure);
-	return r;
+	if (r < 0)
+		return r;
+	r = exposed_built_with(a, installed.manifest, &built_with);
+	if (r < 0)
+		return error_set(reterr, r, "what the installed packages were built with: %s",
+			error_text(r));
+	if (json_object_set(exposure, "built_with", built_with) < 0)
+		return error_set(reterr, -ENOMEM, "no memory for the exposure");
+	*ret = take_ptr(exposure);
+	return 0;
 }
 
 static const char *decided_action(const struct decision *d)

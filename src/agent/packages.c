@@ -9,21 +9,14 @@
 
 #include <openssl/evp.h>
 
-#include "base/bytes.h"
+#include "agent/package_text.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "base/hex.h"
 
-#define STATUS_PATH "var/lib/dpkg/status"
 #define INFO_PATH "var/lib/dpkg/info"
 #define MD5_BYTES 16
 #define MD5SUMS_MAX_BYTES (16U << 20)
 #define CHUNK_BYTES 65536
-
-/* One paragraph of the status file; borrowed text, ended by NUL. */
-struct paragraph {
-	const char *package, *version, *status, *architecture;
-};
 
 void packages_free(struct packages *p)
 {
@@ -37,81 +30,12 @@ void packages_free(struct packages *p)
 	free(p);
 }
 
-static const char *field(char *line, const char *name)
-{
-	size_t len = strlen(name);
-
-	if (strncmp(line, name, len) != 0 || line[len] != ':')
-		return NULL;
-	line += len + 1;
-	return line + strspn(line, " \t");
-}
-
-static void take_field(struct paragraph *p, char *line)
-{
-	const char *value;
-
-	if ((value = field(line, "Package")))
-		p->package = value;
-	else if ((value = field(line, "Version")))
-		p->version = value;
-	else if ((value = field(line, "Status")))
-		p->status = value;
-	else if ((value = field(line, "Architecture")))
-		p->architecture = value;
-}
-
-/* The next paragraph of text at *at, which is cut into lines; false at the end. */
-static bool next_paragraph(char **at, struct paragraph *ret)
-{
-	*ret = (struct paragraph){0};
-	while (**at == '\n')
-		++*at;
-	if (**at == '\0')
-		return false;
-	while (**at && **at != '\n') {
-		char *line = *at, *end = strchr(line, '\n');
-
-		*at = end ? end + 1 : line + strlen(line);
-		if (end)
-			*end = '\0';
-		take_field(ret, line);
-	}
-	return true;
-}
-
-static bool is_installed(const struct paragraph *p)
-{
-	return p->package && p->version && p->status &&
-	       strcmp(p->status, "install ok installed") == 0;
-}
-
-/* The whole file as text with a final NUL; -ENOENT where there is no database. */
-static int read_text(int root_fd, const char *path, size_t max, char **ret)
-{
-	AUTO_DONE(buffer) struct buffer text = buffer_of(max + 1);
-	AUTO_CLOSE int fd = -EBADF;
-	int r;
-
-	fd = file_open_in_root(root_fd, path, O_RDONLY);
-	if (fd < 0)
-		return fd;
-	r = file_read_fd(fd, max, &text);
-	if (r < 0)
-		return r;
-	buffer_put_u8(&text, 0);
-	if (text.err)
-		return text.err;
-	*ret = (char *)buffer_take(&text, NULL);
-	return 0;
-}
-
 struct packages_stamp packages_stamp(int root_fd)
 {
 	struct packages_stamp stamp = {"none"};
 	struct stat st;
 
-	if (fstatat(root_fd, STATUS_PATH, &st, AT_SYMLINK_NOFOLLOW) == 0)
+	if (fstatat(root_fd, PACKAGE_STATUS_PATH, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		(void)snprintf(stamp.text, sizeof stamp.text, "%ju:%jd.%09ld",
 			(uintmax_t)st.st_ino, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 	return stamp;
@@ -120,16 +44,16 @@ struct packages_stamp packages_stamp(int root_fd)
 int packages_architecture(int root_fd, char **ret)
 {
 	AUTO_FREE char *text = NULL;
-	struct paragraph p;
+	struct package_paragraph p;
 	char *at;
 	int r;
 
-	r = read_text(root_fd, STATUS_PATH, PACKAGES_STATUS_MAX_BYTES, &text);
+	r = package_text_read(root_fd, PACKAGE_STATUS_PATH, PACKAGES_STATUS_MAX_BYTES, &text);
 	if (r < 0)
 		return r;
 	at = text;
-	while (next_paragraph(&at, &p))
-		if (is_installed(&p) && strcmp(p.package, "dpkg") == 0 && p.architecture)
+	while (package_paragraph_next(&at, &p))
+		if (package_is_installed(&p) && strcmp(p.package, "dpkg") == 0 && p.architecture)
 			return (*ret = strdup(p.architecture)) ? 0 : -ENOMEM;
 	return -ENOENT;
 }
@@ -179,7 +103,7 @@ static const char *listed_md5(const char *list, const char *path)
 	return NULL;
 }
 
-static int read_md5sums(int root_fd, const struct paragraph *p, char **ret)
+static int read_md5sums(int root_fd, const struct package_paragraph *p, char **ret)
 {
 	char path[1024];
 	int r;
@@ -187,18 +111,18 @@ static int read_md5sums(int root_fd, const struct paragraph *p, char **ret)
 	/* packages that may be installed for several architectures carry it in the file's name */
 	(void)snprintf(path, sizeof path, INFO_PATH "/%s:%s.md5sums", p->package,
 		p->architecture ? p->architecture : "");
-	r = read_text(root_fd, path, MD5SUMS_MAX_BYTES, ret);
+	r = package_text_read(root_fd, path, MD5SUMS_MAX_BYTES, ret);
 	if (r != -ENOENT)
 		return r;
 	(void)snprintf(path, sizeof path, INFO_PATH "/%s.md5sums", p->package);
-	return read_text(root_fd, path, MD5SUMS_MAX_BYTES, ret);
+	return package_text_read(root_fd, path, MD5SUMS_MAX_BYTES, ret);
 }
 
 /*
  * Whether those of the component's files that this package lists are its own, byte for byte, and
  * it lists at least one.
  */
-static bool are_files_intact(int root_fd, const struct paragraph *p,
+static bool are_files_intact(int root_fd, const struct package_paragraph *p,
 	const struct component *component, const int *files)
 {
 	AUTO_FREE char *list = NULL;
@@ -232,13 +156,13 @@ static bool is_named(const struct component *component, const char *package)
 }
 
 /* Another architecture's copy of a package has none of the component's files. */
-static bool is_own_architecture(const struct paragraph *p, const char *arch)
+static bool is_own_architecture(const struct package_paragraph *p, const char *arch)
 {
 	return !arch || !p->architecture || strcmp(p->architecture, "all") == 0 ||
 	       strcmp(p->architecture, arch) == 0;
 }
 
-static int add_fact(struct packages *ps, const struct paragraph *p, bool files_intact)
+static int add_fact(struct packages *ps, const struct package_paragraph *p, bool files_intact)
 {
 	struct package_fact *facts =
 		reallocarray(ps->facts, ps->n_facts + 1, sizeof *ps->facts);
@@ -260,7 +184,7 @@ int packages_read(int root_fd, const struct component *component, const int *fil
 {
 	AUTO(packages) struct packages *ps = calloc(1, sizeof *ps);
 	AUTO_FREE char *text = NULL, *arch = NULL;
-	struct paragraph p;
+	struct package_paragraph p;
 	char *at;
 	int r;
 
@@ -268,12 +192,12 @@ int packages_read(int root_fd, const struct component *component, const int *fil
 		return -ENOMEM;
 	r = packages_architecture(root_fd, &arch);
 	if (r == 0)
-		r = read_text(root_fd, STATUS_PATH, PACKAGES_STATUS_MAX_BYTES, &text);
+		r = package_text_read(root_fd, PACKAGE_STATUS_PATH, PACKAGES_STATUS_MAX_BYTES, &text);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	at = text;
-	while (text && next_paragraph(&at, &p)) {
-		if (!is_installed(&p) || !is_named(component, p.package) ||
+	while (text && package_paragraph_next(&at, &p)) {
+		if (!package_is_installed(&p) || !is_named(component, p.package) ||
 			!is_own_architecture(&p, arch))
 			continue;
 		r = add_fact(ps, &p, are_files_intact(root_fd, &p, component, files));

@@ -29,6 +29,26 @@ int packages_read(int root_fd, const struct component *component, const int *fil
 void packages_free(struct packages *p);
 DEFINE_FREEP(packages)
 
+/*
+ * Installed packages that were built with a source from before the fix, as they say themselves
+ * (Built-Using and Static-Built-Using, deb-control(5)): code of it may be in their programs.
+ */
+struct package_user {
+	char *package, *version;
+	char *source, *source_version; /* what it was built with */
+};
+
+struct package_users {
+	struct package_user *list;
+	size_t n;
+};
+
+/* By the sources of the component's packages that are installed; none where there is no database. */
+int package_users_read(int root_fd, const struct component *component, struct package_users **ret)
+	MUST_CHECK;
+void package_users_free(struct package_users *u);
+DEFINE_FREEP(package_users)
+
 /* Changes with every change of a package: dpkg replaces its status file each time. */
 struct packages_stamp {
 	char text[96];

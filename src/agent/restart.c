@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "agent/exposed.h"
 #include "agent/restart_gather.h"
 #include "agent/restart_hook.h"
 #include "agent/restarted.h"
+#include "agent/since.h"
 #include "base/utc.h"
 #include "graft/state.h"
 #include "store/settings.h"
@@ -18,20 +18,6 @@
 #define INIT_TIMEOUT_S 30
 
 /* what a document says */
-
-/* Where a process was started, by our clock; it may jump, and then so does this. */
-static json_t *since_json(const struct agent *a, const json_t *row)
-{
-	int64_t ticks = json_integer_value(json_object_get(row, "start_ticks"));
-	long per_second = sysconf(_SC_CLK_TCK);
-	struct timespec up;
-
-	(void)clock_gettime(CLOCK_BOOTTIME, &up);
-	if (per_second <= 0)
-		return json_null();
-	return json_string(
-		utc_format(a->settings.now_utc_s - up.tv_sec + ticks / per_second).text);
-}
 
 static int add_texts(json_t *to, const json_t *from)
 {
@@ -47,12 +33,20 @@ static int add_texts(json_t *to, const json_t *from)
 	return 0;
 }
 
-static int describe_row(const struct agent *a, json_t *row, const struct restart_process *p,
+static json_t *since_json(const struct since *since, const json_t *row)
+{
+	uint64_t ticks = (uint64_t)json_integer_value(json_object_get(row, "start_ticks"));
+
+	return json_string(
+		utc_format(since_utc_s(since, json_object_get(row, "components"), ticks)).text);
+}
+
+static int describe_row(const struct since *since, json_t *row, const struct restart_process *p,
 	const struct restart_step *step)
 {
 	AUTO_JSON json_t *more = json_pack("{s:s, s:s?, s:o, s:s, s:s}", "place",
 		place_text(p->place.kind), "unit", p->place.unit[0] ? p->place.unit : NULL, "since",
-		since_json(a, row), "end", restart_end_text(step->end), "reason", step->reason);
+		since_json(since, row), "end", restart_end_text(step->end), "reason", step->reason);
 
 	return more && json_object_update(row, more) == 0 ? 0 : -ENOMEM;
 }
@@ -85,7 +79,7 @@ static int describe_step(json_t *list, const struct restart_gathered *g,
 	return r < 0 ? -ENOMEM : 0;
 }
 
-static int describe(struct agent *a, json_t *exposure, const struct restart_gathered *g,
+static int describe(const struct since *since, json_t *exposure, const struct restart_gathered *g,
 	const struct restart_plan *plan)
 {
 	AUTO_JSON json_t *steps = json_array();
@@ -93,7 +87,7 @@ static int describe(struct agent *a, json_t *exposure, const struct restart_gath
 	int r = steps ? 0 : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < g->facts.n_processes; i++)
-		r = describe_row(a, json_array_get(list, i), &g->processes[i],
+		r = describe_row(since, json_array_get(list, i), &g->processes[i],
 			&plan->steps[plan->step_of[i]]);
 	for (size_t i = 0; r == 0 && i < plan->n_steps; i++)
 		r = describe_step(list, g, plan, i, steps);
@@ -121,12 +115,16 @@ static void moment_done(struct moment *m)
 static int plan_moment(struct agent *a, struct moment *m, const struct manifest *coming,
 	struct error *reterr)
 {
+	AUTO_DONE(since) struct since since = {.now_utc_s = a->settings.now_utc_s};
 	int r = restart_gather(a, json_object_get(m->exposure, "list"), coming, &m->gathered, reterr);
 
 	if (r == 0)
 		r = restart_plan_make(&m->gathered.facts, &m->plan);
+	/* of a change to come: since the process started */
+	if (r == 0 && !coming)
+		r = since_load(a, &since);
 	if (r == 0)
-		r = describe(a, m->exposure, &m->gathered, m->plan);
+		r = describe(&since, m->exposure, &m->gathered, m->plan);
 	return r == -ENOMEM ? error_set(reterr, r, "no memory for the plan of restarts") : r;
 }
 
@@ -244,8 +242,9 @@ static json_t *still_exposed(const json_t *list, const char *unit)
 
 	for (size_t i = 0; rows && i < json_array_size(list); i++) {
 		const json_t *row = json_array_get(list, i);
+		const char *state = json_string_value(json_object_get(row, "state"));
 
-		if (strcmp(unit_of(row), unit) == 0)
+		if (strcmp(unit_of(row), unit) == 0 && state && strcmp(state, "exposed") == 0)
 			(void)json_array_append_new(rows,
 				json_pack("{s:O, s:O}", "pid", json_object_get(row, "pid"),
 					"command", json_object_get(row, "command")));

@@ -35,6 +35,17 @@ static enum activation activation_of(const json_t *row, const struct manifest *c
 	return strictest;
 }
 
+static enum restart_trouble trouble_of(const json_t *row)
+{
+	const char *state = json_string_value(json_object_get(row, "state"));
+
+	if (state && strcmp(state, "unknown") == 0)
+		return RESTART_UNTOLD;
+	if (state && strcmp(state, "keeps") == 0)
+		return RESTART_KEEPS;
+	return json_is_true(json_object_get(row, "copy")) ? RESTART_COPY : RESTART_OLD;
+}
+
 /* False if the process is gone. */
 static bool read_process(const json_t *row, const struct manifest *coming, struct systemd *systemd,
 	struct restart_process *ret)
@@ -45,6 +56,8 @@ static bool read_process(const json_t *row, const struct manifest *coming, struc
 		.pid = (pid_t)json_integer_value(json_object_get(row, "pid")),
 		.user = (uid_t)json_integer_value(json_object_get(row, "uid")),
 		.command = json_string_value(json_object_get(row, "command")),
+		.trouble = trouble_of(row),
+		.detail = json_string_value(json_object_get(row, "detail")),
 		.activation = activation_of(row, coming),
 	};
 	return place_read(ret->pid, start_ticks, systemd, &ret->place) != -ESRCH;

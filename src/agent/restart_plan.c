@@ -43,6 +43,7 @@ struct verdict {
 	size_t step;    /* NO_STEP until it has one */
 	size_t leader;  /* RESTART_ALONG: the unit that takes it along */
 	enum activation activation; /* the strictest of its processes */
+	size_t helped;  /* its first process that a restart helps; NO_STEP if there is none */
 	char reason[RESTART_REASON_MAX];
 };
 
@@ -62,6 +63,20 @@ static void give(struct verdict *v, enum restart_end end, const char *fmt, ...)
 	va_start(args, fmt);
 	(void)vsnprintf(v->reason, sizeof v->reason, fmt, args);
 	va_end(args);
+}
+
+/* Why a restart does not end it; false if it does. */
+static bool say_beyond(const struct restart_process *p, char reason[static RESTART_REASON_MAX])
+{
+	if (p->trouble == RESTART_COPY)
+		(void)snprintf(reason, RESTART_REASON_MAX, "it runs a copy of its own, which no "
+			"improvement reaches: renew that, then start it again");
+	else if (p->trouble == RESTART_UNTOLD)
+		(void)snprintf(reason, RESTART_REASON_MAX, "it cannot be told whether it runs old code"
+			"%s%s", p->detail ? ": " : "", p->detail ? p->detail : "");
+	else
+		return false;
+	return true;
 }
 
 static size_t find_unit(const struct restart_facts *facts, const char *name)
@@ -168,6 +183,18 @@ static void judge(const struct restart_facts *facts, const struct restart_unit *
 		give(v, RESTART_UNIT, "%s is restarted once", name);
 }
 
+static void judge_unit(const struct restart_facts *facts, size_t unit, struct verdict *v)
+{
+	if (v->first == NO_STEP)
+		return;
+	if (v->helped == NO_STEP && say_beyond(&facts->processes[v->first], v->reason)) {
+		v->end = RESTART_ASK;
+		return;
+	}
+	v->first = v->helped;
+	judge(facts, &facts->units[unit], v);
+}
+
 /* Units with processes get a verdict each, before they are compared with each other. */
 static void judge_all(struct planning *x)
 {
@@ -175,7 +202,11 @@ static void judge_all(struct planning *x)
 
 	for (size_t i = 0; i < facts->n_units; i++)
 		x->verdicts[i] = (struct verdict){
-			.first = NO_STEP, .step = NO_STEP, .leader = NO_UNIT, .end = RESTART_END_MAX};
+			.first = NO_STEP,
+			.step = NO_STEP,
+			.leader = NO_UNIT,
+			.helped = NO_STEP,
+			.end = RESTART_END_MAX};
 	for (size_t i = 0; i < facts->n_processes; i++) {
 		size_t unit = unit_of(facts, &facts->processes[i]);
 		struct verdict *v;
@@ -185,12 +216,13 @@ static void judge_all(struct planning *x)
 		v = &x->verdicts[unit];
 		if (v->first == NO_STEP)
 			v->first = i;
+		if (v->helped == NO_STEP && facts->processes[i].trouble < RESTART_COPY)
+			v->helped = i;
 		if (facts->processes[i].activation > v->activation)
 			v->activation = facts->processes[i].activation;
 	}
 	for (size_t i = 0; i < facts->n_units; i++)
-		if (x->verdicts[i].first != NO_STEP)
-			judge(facts, &facts->units[i], &x->verdicts[i]);
+		judge_unit(facts, i, &x->verdicts[i]);
 }
 
 static bool is_taken_by(const struct planning *x, size_t leader, size_t unit)
@@ -304,7 +336,8 @@ static size_t parent_of(const struct restart_facts *facts, size_t process)
 		const struct restart_process *other = &facts->processes[i];
 
 		/* a user's systemd starts programs of all kinds, and is none of them */
-		if (other->pid == p->place.parent && !other->place.is_manager &&
+		if (other->pid == p->place.parent && other->trouble == p->trouble &&
+			!other->place.is_manager &&
 			other->place.kind == p->place.kind &&
 			strcmp(other->place.unit, p->place.unit) == 0)
 			return i;
@@ -333,6 +366,8 @@ static enum restart_end judge_program(const struct restart_facts *facts,
 	enum restart_end end = RESTART_ASK;
 	const char *why = "it belongs to no unit: restart it as it was started";
 
+	if (say_beyond(p, reason))
+		return RESTART_ASK;
 	if (p->activation == ACTIVATION_BOOT) {
 		end = RESTART_REBOOT;
 		why = "it changes at the next boot";

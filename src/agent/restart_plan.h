@@ -32,11 +32,21 @@ enum restart_end {
 	RESTART_END_MAX,
 };
 
+/* What is wrong with a process, which decides whether a restart helps. */
+enum restart_trouble {
+	RESTART_OLD,    /* it runs code that was replaced: started again, it does not */
+	RESTART_KEEPS,  /* what it runs is not old; its mount namespace keeps old files */
+	RESTART_COPY,   /* it runs a copy of its own, and would again */
+	RESTART_UNTOLD, /* what it runs cannot be told */
+};
+
 /* A process that runs old code, or would after the change. All text is borrowed. */
 struct restart_process {
 	pid_t pid;
 	uid_t user;
 	const char *command; /* for people alone; untrusted */
+	enum restart_trouble trouble;
+	const char *detail; /* of RESTART_UNTOLD: why; may be NULL, untrusted */
 	struct place place;
 	enum activation activation; /* the strictest of its components, for a change to come */
 };

@@ -96,8 +96,9 @@ enum status_state status_sentence(const struct status_facts *f,
 		return STATUS_EXPOSED;
 	}
 	if (f->n_unknown > 0) {
-		SAY("%s (%s): attached, not yet checked: %zu process%s could not be looked at",
-			f->base_name, f->letter, f->n_unknown, f->n_unknown == 1 ? "" : "es");
+		SAY("%s (%s): attached; of %zu process%s it cannot be told whether %s old code; "
+			"'bsi exposure' says why", f->base_name, f->letter, f->n_unknown,
+			f->n_unknown == 1 ? "" : "es", f->n_unknown == 1 ? "it runs" : "they run");
 		return STATUS_UNCHECKED;
 	}
 	SAY("%s (%s): protected", f->base_name, f->letter);

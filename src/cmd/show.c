@@ -95,28 +95,71 @@ static void show_component(const json_t *c)
 	}
 }
 
-static void show_processes(const json_t *exposure)
+static bool is_state(const json_t *row, const char *state)
 {
-	const json_t *list = json_object_get(exposure, "list");
-	size_t n = json_array_size(list);
+	return strcmp(text_of(row, "state"), state) == 0;
+}
 
-	for (size_t i = 0; i < n && i < LIST_MAX; i++) {
+/* What a process runs, and what is special about it. */
+static void put_code(const json_t *row)
+{
+	if (json_array_size(json_object_get(row, "components")) > 0) {
+		fputs(": ", stdout);
+		put_list(json_object_get(row, "components"), ", ");
+	} else if (is_state(row, "exposed")) {
+		fputs(": an earlier image", stdout);
+	}
+	if (json_array_size(json_object_get(row, "cves")) > 0) {
+		fputs(", ", stdout);
+		put_list(json_object_get(row, "cves"), " ");
+	}
+	if (is_state(row, "keeps"))
+		fputs(" (what it starts would run old code: its mount namespace keeps the old files)",
+			stdout);
+	else if (json_is_true(json_object_get(row, "private_mounts")))
+		fputs(" (its mount namespace keeps the old files)", stdout);
+	if (*text_of(row, "detail")) {
+		fputs(is_state(row, "unknown") ? ": " : ", a copy of it: ", stdout);
+		put(text_of(row, "detail"));
+	}
+}
+
+/* The rows of one state under a heading; nothing where there are none. */
+static void show_rows(const json_t *list, const char *state, const char *heading,
+	void (*show)(const json_t *row))
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *row = json_array_get(list, i);
 
-		printf("  %7lld ", number_of(row, "pid"));
-		put(text_of(row, "command"));
-		if (json_array_size(json_object_get(row, "components")) > 0) {
-			fputs(": ", stdout);
-			put_list(json_object_get(row, "components"), ", ");
-		} else {
-			fputs(": an earlier image", stdout);
-		}
-		if (json_is_true(json_object_get(row, "private_mounts")))
-			fputs(" (its mount namespace keeps the old files)", stdout);
-		putchar('\n');
+		if (!is_state(row, state))
+			continue;
+		if (n == 0 && *heading)
+			puts(heading);
+		if (n++ < LIST_MAX)
+			show(row);
 	}
 	if (n > LIST_MAX)
 		printf("  ... and %zu more; --json lists all\n", n - LIST_MAX);
+}
+
+static void show_process(const json_t *row)
+{
+	printf("  %7lld ", number_of(row, "pid"));
+	put(text_of(row, "command"));
+	put_code(row);
+	putchar('\n');
+}
+
+static void show_processes(const json_t *exposure)
+{
+	const json_t *list = json_object_get(exposure, "list");
+
+	show_rows(list, "exposed", "still running old code ('bsi exposure' says what ends it):",
+		show_process);
+	show_rows(list, "unknown", "it cannot be told what these run:", show_process);
+	show_rows(list, "keeps", "what these start would run old code:", show_process);
 }
 
 void show_status(const json_t *status)
@@ -144,10 +187,7 @@ void show_status(const json_t *status)
 		put_list(open, " ");
 		putchar('\n');
 	}
-	if (json_array_size(json_object_get(exposure, "list")) > 0) {
-		puts("still running old code (a restart of each ends it):");
-		show_processes(exposure);
-	}
+	show_processes(exposure);
 	if (*text_of(json_object_get(status, "failure"), "reason")) {
 		printf("the repository could not be asked %s: ",
 			text_of(json_object_get(status, "failure"), "utc"));
@@ -300,7 +340,7 @@ static void show_steps(const json_t *plan)
 void show_plan(const json_t *plan)
 {
 	const char *action = text_of(plan, "action");
-	size_t n = json_array_size(json_object_get(plan, "list"));
+	size_t n = (size_t)number_of(plan, "exposed");
 	bool is_coming = strcmp(action, "nothing") != 0;
 
 	if (strcmp(action, "remove") == 0)
@@ -322,26 +362,37 @@ void show_plan(const json_t *plan)
 /* One line for a process: where it lives, since when, what it runs. */
 static void show_exposed(const json_t *row)
 {
-	const json_t *cves = json_object_get(row, "cves");
 	const char *unit = text_of(row, "unit");
 
 	printf("  %7lld ", number_of(row, "pid"));
 	put(text_of(row, "command"));
 	printf(", since %s, ", text_of(row, "since"));
 	put(*unit ? unit : text_of(row, "place"));
-	if (json_array_size(json_object_get(row, "components")) > 0) {
-		fputs(": ", stdout);
-		put_list(json_object_get(row, "components"), ", ");
-	} else {
-		fputs(": an earlier image", stdout);
-	}
-	if (json_array_size(cves) > 0) {
-		fputs(", ", stdout);
-		put_list(cves, " ");
-	}
-	if (json_is_true(json_object_get(row, "private_mounts")))
-		fputs(" (its mount namespace keeps the old files)", stdout);
+	put_code(row);
 	putchar('\n');
+}
+
+static void show_built_with(const json_t *list)
+{
+	if (json_array_size(list) > 0)
+		puts("packages with code of their own, as they say; only a newer package ends that:");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *row = json_array_get(list, i);
+
+		fputs("  ", stdout);
+		put(text_of(row, "package"));
+		putchar(' ');
+		put(text_of(row, "version"));
+		fputs(": unknown: built with ", stdout);
+		put(text_of(row, "source"));
+		putchar(' ');
+		put(text_of(row, "source_version"));
+		if (json_array_size(json_object_get(row, "cves")) > 0) {
+			fputs(", ", stdout);
+			put_list(json_object_get(row, "cves"), " ");
+		}
+		putchar('\n');
+	}
 }
 
 void show_exposure(const json_t *exposure)
@@ -352,15 +403,15 @@ void show_exposure(const json_t *exposure)
 	printf("%lld of %lld processes run%s old code", exposed, number_of(exposure, "processes"),
 		exposed == 1 ? "s" : "");
 	if (unknown > 0)
-		printf("; %lld could not be looked at", unknown);
+		printf("; of %lld it cannot be told", unknown);
 	putchar('\n');
-	for (size_t i = 0; i < json_array_size(list) && i < LIST_MAX; i++)
-		show_exposed(json_array_get(list, i));
-	if (json_array_size(list) > LIST_MAX)
-		printf("  ... and %zu more; --json lists all\n", json_array_size(list) - LIST_MAX);
+	show_rows(list, "exposed", "", show_exposed);
+	show_rows(list, "unknown", "unknown:", show_exposed);
+	show_rows(list, "keeps", "what these start would run old code:", show_exposed);
 	if (json_array_size(list) > 0)
 		puts("what ends it:");
 	show_steps(json_object_get(exposure, "plan"));
+	show_built_with(json_object_get(exposure, "built_with"));
 }
 
 void show_history(const json_t *rows)

@@ -18,9 +18,13 @@
 #include "base/text.h"
 #include "graft/exposure_scan.h"
 #include "graft/maps.h"
+#include "graft/namesake.h"
 
 #define CHUNK_BYTES (64U << 10)
 #define GROW_ENTRIES 32
+/* LIMIT: of one process; a compiler at run time can have very many. */
+#define ANONYMOUS_MAX 256
+#define MEMORY_FILE "/memfd:"
 #define STAT_START_FIELD 20 /* after the name: state is the first, starttime the twentieth */
 
 /* A base file as the kernel prints it in maps, which need not be what stat() says. */
@@ -41,8 +45,22 @@ struct scan {
 	struct exposure_candidate *candidates;
 	size_t n_candidates, n_candidates_allocated;
 	struct exposure_list list;
-	size_t n_processes, n_unknown;
+	bool tells_copies;
+	struct namesakes namesakes;
+	const struct exposure_target **named; /* for each of the namesakes' paths */
+	size_t n_processes;
 	char *chunk;
+};
+
+/* One process, while its mappings are read. */
+struct sight {
+	int process_fd;
+	pid_t pid;
+	struct map_row last;           /* the file of the row before */
+	uint64_t own_start, own_end;   /* memory without a file, without a gap, up to here */
+	unsigned n_anonymous;
+	bool has_file_code, has_own_code, is_identified;
+	struct exposure_entry identity;
 };
 
 void exposure_list_add(struct exposure_list *list, const struct exposure_entry *entry,
@@ -65,10 +83,28 @@ void exposure_list_add(struct exposure_list *list, const struct exposure_entry *
 	}
 	to = &list->entries[list->n_entries++];
 	*to = *entry;
+	to->detail = NULL;
 	to->component = component ? strdup(component) : NULL;
 	to->path = path ? strdup(path) : NULL;
 	if ((component && !to->component) || (path && !to->path))
 		list->err = -ENOMEM;
+}
+
+void exposure_list_add_detail(struct exposure_list *list, const struct exposure_entry *entry,
+	const struct exposure_target *target, const char *words, const char *where)
+{
+	char *detail;
+
+	exposure_list_add(list, entry, target ? target->component : NULL,
+		target ? target->path : NULL);
+	if (list->err < 0)
+		return;
+	if (asprintf(&detail, "%s%s", words, where ? where : "") < 0) {
+		list->err = -ENOMEM;
+		return;
+	}
+	text_clean(detail);
+	list->entries[list->n_entries - 1].detail = detail;
 }
 
 static ssize_t read_text(int process_fd, const char *name, char *out, size_t out_len)
@@ -105,6 +141,15 @@ void exposure_identify(int process_fd, pid_t pid, struct exposure_entry *ret)
 	(void)read_text(process_fd, "comm", ret->comm, sizeof ret->comm);
 	ret->comm[strcspn(ret->comm, "\n")] = '\0';
 	text_clean(ret->comm);
+}
+
+/* Most processes are never asked who they are. */
+static const struct exposure_entry *identity_of(struct sight *sight)
+{
+	if (!sight->is_identified)
+		exposure_identify(sight->process_fd, sight->pid, &sight->identity);
+	sight->is_identified = true;
+	return &sight->identity;
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -202,6 +247,25 @@ static int make_keys(struct scan *scan, struct error *reterr)
 	return 0;
 }
 
+/* What is attached has names, and other files that are called so may be copies. */
+static int make_names(struct scan *scan)
+{
+	AUTO_FREE const char **paths = calloc(scan->n_targets + 1, sizeof *paths);
+	size_t n = 0;
+
+	scan->named = calloc(scan->n_targets + 1, sizeof(struct exposure_target *));
+	if (!paths || !scan->named)
+		return -ENOMEM;
+	for (size_t i = 0; i < scan->n_targets; i++) {
+		scan->tells_copies |= scan->targets[i].kind == EXPOSURE_COPY;
+		if (scan->targets[i].kind != EXPOSURE_CURRENT)
+			continue;
+		paths[n] = scan->targets[i].path;
+		scan->named[n++] = &scan->targets[i];
+	}
+	return namesakes_make(paths, n, &scan->namesakes);
+}
+
 static bool is_confirmed(const struct base_key *key, int process_fd, const struct map_row *row)
 {
 	char name[64];
@@ -215,9 +279,13 @@ static bool is_confirmed(const struct base_key *key, int process_fd, const struc
 	return st.st_dev == key->st.st_dev && st.st_ino == key->st.st_ino;
 }
 
-static int add_candidate(struct scan *scan, const struct exposure_candidate *candidate)
+/* where may be NULL, and is copied. */
+static int add_candidate(struct scan *scan, const struct exposure_candidate *candidate,
+	const struct map_row *where)
 {
-	for (size_t i = scan->n_candidates; i-- > 0;) {
+	struct exposure_candidate *to;
+
+	for (size_t i = scan->n_candidates; i-- > 0 && candidate->ino != 0;) {
 		const struct exposure_candidate *seen = &scan->candidates[i];
 
 		if (seen->entry.pid != candidate->entry.pid)
@@ -235,23 +303,25 @@ static int add_candidate(struct scan *scan, const struct exposure_candidate *can
 		scan->candidates = grown;
 		scan->n_candidates_allocated = more;
 	}
-	scan->candidates[scan->n_candidates++] = *candidate;
-	return 0;
+	to = &scan->candidates[scan->n_candidates++];
+	*to = *candidate;
+	to->where = where ? strndup(where->path, where->path_len) : NULL;
+	return where && !to->where ? -ENOMEM : 0;
 }
 
-static void add_base_hit(struct scan *scan, int process_fd, pid_t pid, const struct base_key *key)
+static void add_base_hit(struct scan *scan, struct sight *sight, const struct base_key *key)
 {
 	struct exposure_entry entry;
 
 	for (size_t i = scan->list.n_entries; i-- > 0;) {
 		const struct exposure_entry *seen = &scan->list.entries[i];
 
-		if (seen->pid != pid || seen->in_mounts)
+		if (seen->pid != sight->pid || seen->in_mounts)
 			break;
 		if (seen->path && strcmp(seen->path, key->target->path) == 0)
 			return;
 	}
-	exposure_identify(process_fd, pid, &entry);
+	entry = *identity_of(sight);
 	entry.kind = EXPOSURE_BASE;
 	exposure_list_add(&scan->list, &entry, key->target->component, key->target->path);
 }
@@ -264,27 +334,63 @@ static const struct exposure_target *find_device(const struct scan *scan, dev_t 
 	return NULL;
 }
 
-static void add_device_hit(struct scan *scan, int process_fd, pid_t pid,
+static void add_device_hit(struct scan *scan, struct sight *sight,
 	const struct exposure_target *target)
 {
 	struct exposure_entry entry;
 
-	for (size_t i = scan->list.n_entries; i-- > 0 && scan->list.entries[i].pid == pid;)
+	for (size_t i = scan->list.n_entries; i-- > 0 && scan->list.entries[i].pid == sight->pid;)
 		if (scan->list.entries[i].kind == EXPOSURE_DEVICE &&
 			strcmp(scan->list.entries[i].component, target->component) == 0)
 			return;
-	exposure_identify(process_fd, pid, &entry);
+	entry = *identity_of(sight);
 	entry.kind = EXPOSURE_DEVICE;
 	exposure_list_add(&scan->list, &entry, target->component, NULL);
 }
 
-static int look_at_row(struct scan *scan, int process_fd, pid_t pid, const struct map_row *row)
+static bool begins_with(const struct map_row *row, const char *text, size_t len)
+{
+	return row->path_len >= len && memcmp(row->path, text, len) == 0;
+}
+
+static bool ends_with(const struct map_row *row, const char *text, size_t len)
+{
+	return row->path_len >= len && memcmp(row->path + row->path_len - len, text, len) == 0;
+}
+
+/* Code that is no file of ours by its number, and may be one by its content. */
+static bool is_doubtful(const struct scan *scan, const struct map_row *row,
+	struct exposure_candidate *candidate)
+{
+	enum namesake_kind kind;
+	size_t index = 0;
+
+	if (!scan->tells_copies || !row->is_executable)
+		return false;
+	kind = namesakes_find(&scan->namesakes, row->path, row->path_len, &index);
+	if (kind != NAMESAKE_NONE) {
+		candidate->doubt = DOUBT_NAMESAKE;
+		candidate->is_in_place = kind == NAMESAKE_IN_PLACE;
+		candidate->namesake = scan->named[index];
+		return true;
+	}
+	if (begins_with(row, MEMORY_FILE, sizeof MEMORY_FILE - 1))
+		candidate->doubt = DOUBT_MEMORY;
+	else if (ends_with(row, NAMESAKE_DELETED, sizeof NAMESAKE_DELETED - 1))
+		candidate->doubt = DOUBT_DELETED;
+	else
+		return false;
+	return true;
+}
+
+static int look_at_file(struct scan *scan, struct sight *sight, const struct map_row *row)
 {
 	const struct base_key wanted = {.dev = row->dev, .ino = row->ino};
 	const struct base_key *key = NULL;
 	const struct exposure_target *device;
 	struct exposure_candidate candidate = {
 		.start = row->start, .end = row->end, .dev = row->dev, .ino = row->ino};
+	bool is_image;
 
 	if (scan->n_keys > 0)
 		key = bsearch(&wanted, scan->keys, scan->n_keys, sizeof *scan->keys, compare_keys);
@@ -293,26 +399,65 @@ static int look_at_row(struct scan *scan, int process_fd, pid_t pid, const struc
 		while (key > scan->keys && compare_keys(key - 1, &wanted) == 0)
 			key--;
 		for (; key < scan->keys + scan->n_keys && compare_keys(key, &wanted) == 0; key++)
-			if (is_confirmed(key, process_fd, row))
-				add_base_hit(scan, process_fd, pid, key);
+			if (is_confirmed(key, sight->process_fd, row))
+				add_base_hit(scan, sight, key);
 		return 0;
 	}
 	device = find_device(scan, row->dev);
 	if (device) {
-		add_device_hit(scan, process_fd, pid, device);
+		add_device_hit(scan, sight, device);
 		return 0;
 	}
-	candidate.is_known_old = exposure_devices_has(&scan->old, row->dev);
-	if ((!row->is_bare_root && !candidate.is_known_old) ||
-		exposure_devices_has(&scan->current, row->dev))
+	if (exposure_devices_has(&scan->current, row->dev))
 		return 0;
-	exposure_identify(process_fd, pid, &candidate.entry);
-	return add_candidate(scan, &candidate);
+	candidate.is_known_old = exposure_devices_has(&scan->old, row->dev);
+	is_image = row->is_bare_root || candidate.is_known_old;
+	if (!is_image && !is_doubtful(scan, row, &candidate))
+		return 0;
+	candidate.entry = *identity_of(sight);
+	return add_candidate(scan, &candidate, is_image ? NULL : row);
+}
+
+/*
+ * Memory without a file. Whoever loads a program by hand keeps its first page before the code, so
+ * each of these pieces is looked at where it begins; what a compiler wrote does not begin like a
+ * program.
+ */
+static int look_at_own(struct scan *scan, struct sight *sight, const struct map_row *row)
+{
+	struct exposure_candidate candidate = {.doubt = DOUBT_ANONYMOUS, .end = row->start};
+
+	if (row->start != sight->own_end)
+		sight->own_start = row->start;
+	sight->own_end = row->end;
+	if (!scan->tells_copies || !row->is_executable)
+		return 0;
+	sight->has_own_code = true;
+	if (sight->n_anonymous++ >= ANONYMOUS_MAX)
+		return 0;
+	candidate.start = sight->own_start;
+	candidate.entry = *identity_of(sight);
+	return add_candidate(scan, &candidate, NULL);
+}
+
+static int look_at_row(struct scan *scan, struct sight *sight, const struct map_row *row)
+{
+	const struct map_row *last = &sight->last;
+
+	if (row->ino == 0)
+		return look_at_own(scan, sight, row);
+	sight->own_end = 0;
+	sight->has_file_code |= row->is_executable;
+	/* the next segment of the same file */
+	if (row->dev == last->dev && row->ino == last->ino &&
+		(last->is_executable || !row->is_executable))
+		return 0;
+	sight->last = *row;
+	return look_at_file(scan, sight, row);
 }
 
 /* The rows in text; the rest of it, which is not a whole line yet, is moved to its beginning. */
-static int look_at_rows(struct scan *scan, int process_fd, pid_t pid, size_t *len,
-	struct map_row *last)
+static int look_at_rows(struct scan *scan, struct sight *sight, size_t *len)
 {
 	char *line = scan->chunk, *stop = scan->chunk + *len, *end;
 	int r = 0;
@@ -320,15 +465,41 @@ static int look_at_rows(struct scan *scan, int process_fd, pid_t pid, size_t *le
 	for (; r == 0 && (end = memchr(line, '\n', (size_t)(stop - line))); line = end + 1) {
 		struct map_row row;
 
-		if (!map_row_parse(line, (size_t)(end - line), &row))
-			continue;
-		if (row.dev == last->dev && row.ino == last->ino)
-			continue; /* the next segment of the same file */
-		*last = row;
-		r = look_at_row(scan, process_fd, pid, &row);
+		if (map_row_parse(line, (size_t)(end - line), &row))
+			r = look_at_row(scan, sight, &row);
 	}
 	*len = (size_t)(stop - line);
 	memmove(scan->chunk, line, *len);
+	return r;
+}
+
+static void add_unknown(struct scan *scan, struct sight *sight, const char *words)
+{
+	struct exposure_entry entry = *identity_of(sight);
+
+	entry.kind = EXPOSURE_UNKNOWN;
+	exposure_list_add_detail(&scan->list, &entry, NULL, words, NULL);
+}
+
+static int read_rows(struct scan *scan, struct sight *sight, int fd)
+{
+	size_t len = 0;
+	int r = 0;
+
+	while (r == 0) {
+		ssize_t n = read(fd, scan->chunk + len, CHUNK_BYTES - len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != ESRCH)
+			add_unknown(scan, sight, "what it maps cannot be read");
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+		r = look_at_rows(scan, sight, &len);
+		if (len == CHUNK_BYTES)
+			len = 0; /* no line is that long */
+	}
 	return r;
 }
 
@@ -336,32 +507,21 @@ static int look_at_process(struct scan *scan, int proc_fd, const char *name, pid
 {
 	AUTO_CLOSE int process_fd = openat(proc_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	AUTO_CLOSE int fd = process_fd < 0 ? -1 : openat(process_fd, "maps", O_RDONLY | O_CLOEXEC);
-	struct map_row last = {0};
-	size_t len = 0;
-	int r = 0;
+	struct sight sight = {.process_fd = process_fd, .pid = pid};
+	int r;
 
 	if (process_fd < 0 || fd < 0) {
 		if (errno == ENOENT || errno == ESRCH)
 			return 0;
 		scan->n_processes++;
-		scan->n_unknown++;
+		add_unknown(scan, &sight, "what it maps may not be read");
 		return 0;
 	}
 	scan->n_processes++;
-	while (r == 0) {
-		ssize_t n = read(fd, scan->chunk + len, CHUNK_BYTES - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno != ESRCH)
-			scan->n_unknown++;
-		if (n <= 0)
-			return 0;
-		len += (size_t)n;
-		r = look_at_rows(scan, process_fd, pid, &len, &last);
-		if (len == CHUNK_BYTES)
-			len = 0; /* no line is that long */
-	}
+	r = read_rows(scan, &sight, fd);
+	/* a packed program unpacks itself into memory, and lets go of its file */
+	if (r == 0 && sight.has_own_code && !sight.has_file_code)
+		add_unknown(scan, &sight, "all its code lies in memory, and is of no file");
 	return r;
 }
 
@@ -393,14 +553,34 @@ static int compare_entries(const void *a, const void *b)
 		return left->pid < right->pid ? -1 : 1;
 	if (left->in_mounts != right->in_mounts)
 		return left->in_mounts ? 1 : -1;
+	if ((left->kind == EXPOSURE_UNKNOWN) != (right->kind == EXPOSURE_UNKNOWN))
+		return left->kind == EXPOSURE_UNKNOWN ? 1 : -1;
 	return strcmp(left->path ? left->path : "", right->path ? right->path : "");
+}
+
+/* The entries of one process stand together. */
+static void count_processes(struct exposure_report *report)
+{
+	for (size_t i = 0, end; i < report->n_entries; i = end) {
+		bool is_exposed = false, is_unknown = false;
+
+		for (end = i; end < report->n_entries; end++) {
+			const struct exposure_entry *e = &report->entries[end];
+
+			if (e->pid != report->entries[i].pid)
+				break;
+			is_unknown |= e->kind == EXPOSURE_UNKNOWN;
+			is_exposed |= e->kind != EXPOSURE_UNKNOWN && !e->in_mounts;
+		}
+		report->n_exposed += is_exposed;
+		report->n_unknown += is_unknown && !is_exposed;
+	}
 }
 
 static int make_report(struct scan *scan, const struct timespec *since, struct exposure_report **ret)
 {
 	AUTO(exposure_report) struct exposure_report *report = calloc(1, sizeof *report);
 	struct timespec now;
-	pid_t last = 0;
 
 	if (!report)
 		return -ENOMEM;
@@ -410,14 +590,8 @@ static int make_report(struct scan *scan, const struct timespec *since, struct e
 	report->n_entries = scan->list.n_entries;
 	report->entries = take_ptr(scan->list.entries);
 	scan->list.n_entries = 0;
-	for (size_t i = 0; i < report->n_entries; i++) {
-		if (!report->entries[i].in_mounts && report->entries[i].pid != last) {
-			report->n_exposed++;
-			last = report->entries[i].pid;
-		}
-	}
+	count_processes(report);
 	report->n_processes = scan->n_processes;
-	report->n_unknown = scan->n_unknown;
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	report->scan_us = (uint64_t)((now.tv_sec - since->tv_sec) * 1000000 +
 		(now.tv_nsec - since->tv_nsec) / 1000);
@@ -430,6 +604,7 @@ static void free_entries(struct exposure_entry *entries, size_t n_entries)
 	for (size_t i = 0; i < n_entries; i++) {
 		free(entries[i].component);
 		free(entries[i].path);
+		free(entries[i].detail);
 	}
 	free(entries);
 }
@@ -437,7 +612,11 @@ static void free_entries(struct exposure_entry *entries, size_t n_entries)
 static void scan_done(struct scan *scan)
 {
 	free_entries(scan->list.entries, scan->list.n_entries);
+	for (size_t i = 0; i < scan->n_candidates; i++)
+		free(scan->candidates[i].where);
 	free(scan->candidates);
+	namesakes_done(&scan->namesakes);
+	free(scan->named);
 	free(scan->current.devices);
 	free(scan->old.devices);
 	free(scan->keys);
@@ -456,6 +635,8 @@ int exposure_scan(const struct graft_host *host, const struct exposure_target *t
 	if (!scan.chunk)
 		return error_set(reterr, -ENOMEM, "no memory for the scan");
 	r = make_keys(&scan, reterr);
+	if (r == 0)
+		r = make_names(&scan);
 	if (r == 0 && host)
 		r = exposure_look_at_mounts(host, targets, n_targets, &scan.current, &scan.old,
 			&scan.list, reterr);

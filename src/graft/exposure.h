@@ -10,6 +10,11 @@
  * recognised as EROFS files of a detached mount, or by the mount table of a namespace that kept
  * them, and told apart by the digest of their content.
  *
+ * Copies of a base file that lie elsewhere (a chroot, a container, memory alone) are told by their
+ * content too. What cannot be told is said to be so, with the reason: nothing is guessed. Memory
+ * that a compiler at run time fills is no reason, and neither is a program on a disk that was linked
+ * statically: that it contains something is not seen from outside.
+ *
  * The calling process itself is never listed: the engine runs on the base by design.
  */
 #include <stdbool.h>
@@ -30,13 +35,16 @@ enum exposure_kind {
 	EXPOSURE_OLDER,   /* a file of an earlier image; known by its digest */
 	EXPOSURE_CURRENT, /* a file of what is attached; known by its digest; never exposed */
 	EXPOSURE_DEVICE,  /* any file of an attached image; known by its superblock: who uses it */
+	EXPOSURE_COPY,    /* a base file's content, wherever it lies; known by its digest. Without a
+			     target of this kind copies and memory are not looked at */
+	EXPOSURE_UNKNOWN, /* of an entry alone: it may be old code, and cannot be told */
 };
 
 struct exposure_target {
 	enum exposure_kind kind;
 	const char *component, *path; /* borrowed; path below host->root */
 	int fd;                       /* EXPOSURE_BASE: readable descriptor of the file, borrowed */
-	struct digest digest;         /* EXPOSURE_OLDER, EXPOSURE_CURRENT: of the file's content */
+	struct digest digest;         /* OLDER, CURRENT, COPY: of the file's content */
 	dev_t dev;                    /* EXPOSURE_DEVICE: graft_mount.dev */
 };
 
@@ -48,6 +56,8 @@ struct exposure_entry {
 	char comm[EXPOSURE_COMM_MAX]; /* untrusted text, control bytes replaced */
 	enum exposure_kind kind;
 	char *component, *path;       /* NULL where nobody knows any more: an earlier image's file */
+	char *detail;                 /* COPY: where it lies; UNKNOWN: why it cannot be told; else NULL.
+					 Untrusted text, control bytes replaced */
 	bool in_mounts;               /* not mapped: its namespace keeps an older mount, which programs
 					 started there will use */
 };
@@ -57,7 +67,7 @@ struct exposure_report {
 	size_t n_entries;
 	size_t n_exposed;   /* different processes that map old code */
 	size_t n_processes; /* looked at */
-	size_t n_unknown;   /* whose maps could not be read */
+	size_t n_unknown;   /* others, of which it cannot be told */
 	uint64_t scan_us;
 };
 

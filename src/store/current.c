@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which generation is current, which one was before, which one is known good; what is kept. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -61,6 +63,16 @@ int store_current_get(struct store *s, uint64_t *ret_number, struct error *reter
 	if (r == 0)
 		*ret_number = p.current;
 	return r;
+}
+
+int store_current_changed(struct store *s, int64_t *ret_utc_s)
+{
+	struct stat st;
+
+	if (fstatat(s->dir_fd, LAYOUT_CURRENT, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	*ret_utc_s = st.st_mtim.tv_sec;
+	return 0;
 }
 
 int store_previous_get(struct store *s, uint64_t *ret_number, struct error *reterr)

@@ -61,6 +61,8 @@ int store_current_revert(struct store *s, uint64_t number, uint64_t previous,
 	struct error *reterr) MUST_CHECK;
 /* The base, and nothing to go back to: also where what the pointers said cannot be read. */
 int store_current_reset(struct store *s, struct error *reterr) MUST_CHECK;
+/* When one of these was last set, by the file's own time. -ENOENT on a fresh device. */
+int store_current_changed(struct store *s, int64_t *ret_utc_s) MUST_CHECK;
 /* What current was before it was last set to another number; 0 is the base. */
 int store_previous_get(struct store *s, uint64_t *ret_number, struct error *reterr) MUST_CHECK;
 /* The last generation that passed its probation; 0 is the base. */

@@ -25,6 +25,8 @@ struct process_row {
 	const char *unit;
 	bool is_manager, is_unconfirmed;
 	enum activation activation;
+	enum restart_trouble trouble;
+	const char *detail;
 };
 
 /*
@@ -176,6 +178,27 @@ static const struct row rows[] = {
 			{11, 1, PLACE_SERVICE, "a.service", .activation = ACTIVATION_BOOT},
 			{12, 1, PLACE_SESSION, "", .activation = ACTIVATION_BOOT}},
 		.plan = "reboot:a.service reboot:12", .says = "next boot"},
+	{.what = "a copy of its own comes back with a restart",
+		.units = {{.name = "a.service"}},
+		.processes = {{10, 1, PLACE_SERVICE, "a.service", .trouble = RESTART_COPY}},
+		.plan = "ask:a.service", .says = "a copy of its own"},
+	{.what = "what cannot be told is nobody's to restart but a person's",
+		.units = {{.name = "a.service"}},
+		.processes = {{10, 1, PLACE_SERVICE, "a.service", .trouble = RESTART_UNTOLD, .detail = "no file"},
+			{11, 1, PLACE_SESSION, "session-1.scope", .trouble = RESTART_UNTOLD, .detail = "no file"}},
+		.plan = "ask:a.service ask:11", .says = "cannot be told whether it runs old code: no file"},
+	{.what = "one process that a restart helps is enough for its unit",
+		.units = {{.name = "a.service"}},
+		.processes = {{10, 1, PLACE_SERVICE, "a.service", .trouble = RESTART_UNTOLD},
+			{11, 1, PLACE_SERVICE, "a.service"}},
+		.plan = "restart:a.service", .says = "restarted once"},
+	{.what = "a namespace that keeps old files ends with its unit",
+		.units = {{.name = "a.service"}},
+		.processes = {{10, 1, PLACE_SERVICE, "a.service", .trouble = RESTART_KEEPS}},
+		.plan = "restart:a.service"},
+	{.what = "a worker that cannot be told is none of its parent's",
+		.processes = {{10, 1, PLACE_PROGRAM, ""}, {11, 10, PLACE_PROGRAM, "", .trouble = RESTART_UNTOLD}},
+		.plan = "ask:10 ask:11", .says = "cannot be told"},
 };
 
 static void split(const char *names, struct unit_names *ret, char *storage[N_MAX])
@@ -224,6 +247,7 @@ static void scene_make(struct scene *s, const struct row *row)
 		struct restart_process *to = &s->processes[i];
 
 		*to = (struct restart_process){.pid = p->pid, .activation = p->activation, .command = "x",
+			.trouble = p->trouble, .detail = p->detail,
 			.place = {.kind = p->place, .parent = p->parent, .is_manager = p->is_manager,
 				.is_confirmed = !p->is_unconfirmed}};
 		(void)snprintf(to->place.unit, sizeof to->place.unit, "%s", p->unit ? p->unit : "");

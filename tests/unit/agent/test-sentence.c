@@ -37,7 +37,8 @@ static const struct {
 		NAME " (a): attached, not yet checked"},
 	{{.base_name = NAME, .letter = "a", .n_attached = 1, .is_scanned = true, .n_unknown = 2},
 		STATUS_UNCHECKED,
-		NAME " (a): attached, not yet checked: 2 processes could not be looked at"},
+		NAME " (a): attached; of 2 processes it cannot be told whether they run old code; "
+		     "'bsi exposure' says why"},
 	{{.base_name = NAME, .letter = "a", .n_detached = 1}, STATUS_DETACHED,
 		NAME " (a): not attached since boot; 'bsi run' attaches it"},
 	{{.base_name = NAME, .letter = "a", .n_detached = 1, .was_attached_since_boot = true},

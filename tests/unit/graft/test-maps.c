@@ -17,14 +17,18 @@ static void test_row_reads_real_lines(void **state)
 		const char *line;
 		unsigned major, minor;
 		uint64_t ino;
-		bool is_bare_root;
+		bool is_bare_root, is_executable;
+		const char *path;
 	} cases[] = {
 		{"7fe11d56d000-7fe11d56e000 r--p 00000000 00:2a 55                         /", 0, 0x2a, 55,
-			true},
+			true, false, "/"},
 		{"7fe11d56d000-7fe11d56e000 r-xp 00000000 fe:00 4567         /usr/lib/a b", 0xfe, 0, 4567,
-			false},
-		{"10-20 rw-s 0 00:01 18446744073709551615 /x (deleted)", 0, 1, UINT64_MAX, false},
-		{"0-ffffffffffffffff rw-s 0 103:100003 7", 0x103, 0x100003, 7, false},
+			false, true, "/usr/lib/a b"},
+		{"10-20 rw-s 0 00:01 18446744073709551615 /x (deleted)", 0, 1, UINT64_MAX, false, false,
+			"/x (deleted)"},
+		{"0-ffffffffffffffff rw-s 0 103:100003 7", 0x103, 0x100003, 7, false, false, ""},
+		{"7fe11d56d000-7fe11d56e000 rwxp 00000000 00:00 0 ", 0, 0, 0, false, true, ""},
+		{"10-20 r-xp 00000000 00:00 0     [anon:vdso]", 0, 0, 0, false, true, "[anon:vdso]"},
 	};
 
 	(void)state;
@@ -35,6 +39,9 @@ static void test_row_reads_real_lines(void **state)
 		assert_int_equal(row.dev, makedev(cases[i].major, cases[i].minor));
 		assert_int_equal(row.ino, cases[i].ino);
 		assert_int_equal(row.is_bare_root, cases[i].is_bare_root);
+		assert_int_equal(row.is_executable, cases[i].is_executable);
+		assert_int_equal(row.path_len, strlen(cases[i].path));
+		assert_memory_equal(row.path, cases[i].path, row.path_len);
 	}
 }
 
@@ -43,6 +50,10 @@ static void test_row_refuses(void **state)
 	static const char *const bad[] = {
 		"",
 		"7ffc0000-7ffd0000 rw-p 00000000 00:00 0                          [stack]",
+		"7ffc0000-7ffd0000 r-xp 00000000 00:00 0                          [vdso]",
+		"7ffc0000-7ffd0000 --xp 00000000 00:00 0 [",
+		"7fe11d56d000-7fe11d56e000 r-x 00000000 00:2a 55 /",
+		"7fe11d56d000-7fe11d56e000 r-xps 00000000 00:2a 55 /",
 		"7fe11d56d000 r--p 00000000 00:2a 55 /",
 		"7fe11d56d000-7fe11d56e000",
 		"7fe11d56d000-7fe11d56e000 r--p 00000000 00:2a",
@@ -87,7 +98,7 @@ static void test_row_survives_truncation_and_bit_flips(void **state)
 		copy[bit / 8] = (char)(copy[bit / 8] ^ (1 << bit % 8));
 		if (map_row_parse(copy, sizeof copy - 1, &row)) {
 			assert_true(row.start < row.end);
-			assert_int_not_equal(row.ino, 0);
+			assert_ptr_equal(row.path + row.path_len, copy + sizeof copy - 1);
 		}
 	}
 }

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/package_text.h"
+#include "agent/packages.h"
+
+#define ROOT "/tmp/bsi-test-packages.XXXXXX"
+
+static const char database[] =
+	"Package: libtls3\nStatus: install ok installed\nVersion: 3.0-1\nSource: tls\n\n"
+	"Package: libodd1\nStatus: install ok installed\nVersion: 9.0-1\nSource: odd (0.1-1)\n\n"
+	"Package: whole\nStatus: install ok installed\nVersion: 1\n"
+	"Built-Using: gcc-12 (= 12.2.0-14), tls (= 3.0-1), odd (= 0.2-1)\n\n"
+	"Package: static\nStatus: install ok installed\nVersion: 2\n"
+	"Static-Built-Using: rust (= 1),\n tls (= 3.0-1),\n\ttls (= 2.9-7)\nBuilt-Using: tls (= 3.0-1)\n\n"
+	"Package: newer\nStatus: install ok installed\nVersion: 3\nBuilt-Using: tls (= 3.0-2)\n\n"
+	"Package: vague\nStatus: install ok installed\nVersion: 4\nBuilt-Using: tls, tls (>= 1), tls (= 1\n\n"
+	"Package: other\nStatus: install ok installed\nVersion: 5\nBuilt-Using: tls-extra (= 1)\n\n"
+	"Package: gone\nStatus: deinstall ok config-files\nVersion: 6\nBuilt-Using: tls (= 3.0-1)\n";
+
+static struct package_change changes[] = {
+	{.name = (char[]){"libtls3"}, .to = (char[]){"3.0-2"}},
+	{.name = (char[]){"libodd1"}, .to = (char[]){"9.0-2"}},
+	{.name = (char[]){"absent"}, .to = (char[]){"1"}},
+};
+static const struct component component = {
+	.name = (char[]){"tls"}, .packages = changes, .n_packages = 3};
+
+static int make_root(char *root, const char *text)
+{
+	int root_fd, fd;
+
+	assert_non_null(mkdtemp(root));
+	root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_true(root_fd >= 0);
+	assert_int_equal(mkdirat(root_fd, "var", 0755) | mkdirat(root_fd, "var/lib", 0755) |
+				 mkdirat(root_fd, "var/lib/dpkg", 0755),
+		0);
+	fd = openat(root_fd, PACKAGE_STATUS_PATH, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	(void)close(fd);
+	return root_fd;
+}
+
+static void remove_root(const char *root, int root_fd)
+{
+	(void)unlinkat(root_fd, PACKAGE_STATUS_PATH, 0);
+	(void)unlinkat(root_fd, "var/lib/dpkg", AT_REMOVEDIR);
+	(void)unlinkat(root_fd, "var/lib", AT_REMOVEDIR);
+	(void)unlinkat(root_fd, "var", AT_REMOVEDIR);
+	(void)close(root_fd);
+	assert_int_equal(rmdir(root), 0);
+}
+
+static void test_users_are_those_built_before_the_fix(void **state)
+{
+	static const char *const expected[][3] = {
+		{"whole", "tls", "3.0-1"},
+		/* the source has other versions than its package: nothing says which has the fix */
+		{"whole", "odd", "0.2-1"},
+		{"static", "tls", "3.0-1"},
+		{"static", "tls", "2.9-7"},
+	};
+	const size_t n = sizeof expected / sizeof *expected;
+	struct package_users *users = NULL;
+	char root[] = ROOT;
+	int root_fd = make_root(root, database);
+
+	(void)state;
+	assert_int_equal(package_users_read(root_fd, &component, &users), 0);
+	assert_int_equal(users->n, n);
+	for (size_t i = 0; i < n; i++) {
+		assert_string_equal(users->list[i].package, expected[i][0]);
+		assert_string_equal(users->list[i].source, expected[i][1]);
+		assert_string_equal(users->list[i].source_version, expected[i][2]);
+	}
+	package_users_free(users);
+	remove_root(root, root_fd);
+}
+
+static void test_without_a_database_there_are_none(void **state)
+{
+	struct package_users *users = NULL;
+	char root[] = ROOT;
+	int root_fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(package_users_read(root_fd, &component, &users), 0);
+	assert_int_equal(users->n, 0);
+	package_users_free(users);
+	(void)close(root_fd);
+	(void)rmdir(root);
+}
+
+/* Each in memory of its own, so that a sanitizer sees a step too far. */
+static void read_all(const char *bytes, size_t len)
+{
+	char *text = malloc(len + 1), *at = text;
+	struct package_paragraph p;
+
+	assert_non_null(text);
+	memcpy(text, bytes, len);
+	text[len] = '\0';
+	while (package_paragraph_next(&at, &p)) {
+		char *list = p.built_using ? strdup(p.built_using) : NULL, *rest = list;
+		const char *source, *version;
+
+		while (rest && package_built_next(&rest, &source, &version)) {
+			assert_null(strchr(source, ' '));
+			assert_null(strchr(version, ')'));
+		}
+		free(list);
+	}
+	assert_true(at >= text && at <= text + len);
+	free(text);
+}
+
+static void test_text_survives_truncation_and_bit_flips(void **state)
+{
+	char copy[sizeof database];
+
+	(void)state;
+	for (size_t len = 0; len < sizeof database; len++)
+		read_all(database, len);
+	for (size_t bit = 0; bit < (sizeof database - 1) * 8; bit++) {
+		memcpy(copy, database, sizeof copy);
+		copy[bit / 8] = (char)(copy[bit / 8] ^ (1 << bit % 8));
+		read_all(copy, sizeof copy - 1);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_users_are_those_built_before_the_fix),
+		cmocka_unit_test(test_without_a_database_there_are_none),
+		cmocka_unit_test(test_text_survives_truncation_and_bit_flips),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
