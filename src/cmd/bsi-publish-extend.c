@@ -76,7 +76,15 @@ static int make_keys(struct extension *e, struct error *reterr)
 		return error_set(reterr, -errno, "keys: %s: %s", path, strerrordesc_np(errno));
 	folder = (struct keyring_folder){.path = path, .fd = fd, .passphrase = e->secret.text};
 	r = keyring_create(&folder, e->base.id, e->n_keys, &e->own, reterr);
-	return r == -EEXIST ? keyring_load(&folder, e->base.id, &e->own, reterr) : r;
+	if (r != -EEXIST)
+		return r;
+	r = keyring_load(&folder, e->base.id, &e->own, reterr);
+	if (r == 0 && e->own.n_signers != e->n_keys)
+		r = error_set(reterr, -EEXIST,
+			"%s/%s holds %zu keys that no repository lists, and %ju are wanted: move "
+			"them away, or ask for as many",
+			path, e->base.id, e->own.n_signers, (uintmax_t)e->n_keys);
+	return r;
 }
 
 static int extend(struct extension *e, struct error *reterr)

@@ -17,77 +17,12 @@
 #include "improvement/index.h"
 #include "publish/keyring.h"
 #include "publish/repository.h"
+#include "publish/site.h"
 #include "trust/bounds.h"
 #include "trust/sign.h"
 
 #define VERSION_1 1
-
-/* A folder that is made under another name first. */
-struct site {
-	const char *path;
-	char *final_name, *draft_name; /* within its parent */
-	int parent_fd, fd;
-	mode_t mode;
-	bool is_done;
-};
-
-static int open_site(struct site *s, const char *path, mode_t mode, struct error *reterr)
-{
-	AUTO_FREE char *parent = strdup(path);
-	char *slash;
-	int r;
-
-	*s = (struct site){.path = path, .parent_fd = -EBADF, .fd = -EBADF, .mode = mode};
-	if (!parent)
-		return -ENOMEM;
-	while (strlen(parent) > 1 && parent[strlen(parent) - 1] == '/')
-		parent[strlen(parent) - 1] = '\0';
-	slash = strrchr(parent, '/');
-	s->final_name = strdup(slash ? slash + 1 : parent);
-	if (!s->final_name || asprintf(&s->draft_name, ".%s.init", s->final_name) < 0)
-		return -ENOMEM;
-	if (slash)
-		slash[slash == parent] = '\0';
-	s->parent_fd = open(slash ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->parent_fd < 0)
-		return error_set(reterr, -errno, "%s: %s", slash ? parent : ".",
-			strerrordesc_np(errno));
-	if (faccessat(s->parent_fd, s->final_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return error_set(reterr, -EEXIST, "%s exists already", path);
-	/* what an earlier run left when it was killed; nobody ever used it */
-	r = file_remove_tree(s->parent_fd, s->draft_name);
-	if (r < 0)
-		return error_set(reterr, r, "%s: %s", s->draft_name, error_text(r));
-	if (mkdirat(s->parent_fd, s->draft_name, mode) < 0)
-		return error_set(reterr, -errno, "%s: %s", path, strerrordesc_np(errno));
-	s->fd = openat(s->parent_fd, s->draft_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->fd < 0 || fchmod(s->fd, mode) < 0)
-		return error_set(reterr, -errno, "%s: %s", path, strerrordesc_np(errno));
-	return 0;
-}
-
-static int finish_site(struct site *s, struct error *reterr)
-{
-	if (fsync(s->fd) < 0 ||
-		renameat2(s->parent_fd, s->draft_name, s->parent_fd, s->final_name,
-			RENAME_NOREPLACE) < 0 ||
-		fsync(s->parent_fd) < 0)
-		return error_set(reterr, -errno, "%s: %s", s->path, strerrordesc_np(errno));
-	s->is_done = true;
-	return 0;
-}
-
-static void close_site(struct site *s)
-{
-	if (s->parent_fd >= 0 && !s->is_done && s->fd >= 0)
-		(void)!file_remove_tree(s->parent_fd, s->draft_name);
-	if (s->fd >= 0)
-		(void)close(s->fd);
-	if (s->parent_fd >= 0)
-		(void)close(s->parent_fd);
-	free(s->final_name);
-	free(s->draft_name);
-}
+#define FIRST_ROOT REPOSITORY_METADATA "/1.root.json"
 
 struct laying {
 	const struct foundation *f;
@@ -352,43 +287,146 @@ static int check(const struct foundation *f, struct error *reterr)
 	return 0;
 }
 
-static int lay(struct laying *l)
+/* Which repository the keys in a folder are for: the digest of its first root, as text. */
+static int read_mark(int fd, const char *path, struct digest_hex *ret)
 {
-	const struct foundation *f = l->f;
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(sizeof ret->text);
 	int r;
 
-	r = open_site(&l->repository, f->path, 0755, l->reterr);
+	r = file_read(fd, path, sizeof ret->text, &bytes);
+	if (r < 0 || bytes.len != sizeof ret->text)
+		return r < 0 ? r : -BSI_E_FORMAT;
+	memcpy(ret->text, bytes.data, sizeof ret->text - 1);
+	ret->text[sizeof ret->text - 1] = '\0';
+	return 0;
+}
+
+static int digest_first_root(int repository_fd, struct digest_hex *ret)
+{
+	AUTO_DONE(buffer) struct buffer root = buffer_of(TRUST_ROOT_MAX_BYTES);
+	struct digest digest;
+	int r;
+
+	r = file_read(repository_fd, FIRST_ROOT, TRUST_ROOT_MAX_BYTES, &root);
 	if (r == 0)
-		r = open_site(&l->offline, f->keys_path, 0700, l->reterr);
+		r = digest_of(root.data, root.len, &digest);
 	if (r == 0)
-		r = open_site(&l->online, f->online_path, 0700, l->reterr);
+		*ret = digest_format(&digest);
+	return r;
+}
+
+static int write_marks(struct laying *l)
+{
+	struct digest_hex mark;
+	int r;
+
+	r = digest_first_root(l->repository.fd, &mark);
+	mark.text[sizeof mark.text - 1] = '\n';
+	if (r == 0)
+		r = file_replace(l->offline.fd, FOUNDATION_MARK, mark.text, sizeof mark.text, 0600);
+	if (r == 0)
+		r = file_replace(l->online.fd, FOUNDATION_MARK, mark.text, sizeof mark.text, 0600);
+	return r < 0 ? error_set(l->reterr, r, "%s: %s", FOUNDATION_MARK, error_text(r)) : 0;
+}
+
+/*
+ * A run that was killed between its renames left keys in place and a draft of the repository whose
+ * first root they signed. Nobody can have used them: they become a draft again. Keys of any other
+ * repository are none of our business.
+ */
+static int take_back(struct laying *l, struct site *keys)
+{
+	struct digest_hex left, mark;
+	AUTO_FREE char *path = NULL;
+	int r;
+
+	r = site_is_taken(keys, l->reterr);
+	if (r <= 0)
+		return r;
+	if (asprintf(&path, "%s/" FOUNDATION_MARK, keys->final_name) < 0) {
+		path = NULL; /* which asprintf() leaves undefined */
+		return -ENOMEM;
+	}
+	if (digest_first_root(l->repository.fd, &left) < 0 ||
+		read_mark(keys->parent_fd, path, &mark) < 0 || strcmp(left.text, mark.text) != 0)
+		return error_set(l->reterr, -EEXIST, "%s exists already", keys->path);
+	return site_undo(keys, l->reterr);
+}
+
+static int open_sites(struct laying *l)
+{
+	struct site *const sites[] = {&l->offline, &l->online, &l->repository};
+	int r;
+
+	r = site_init(&l->repository, l->f->path, 0755, l->reterr);
+	if (r == 0)
+		r = site_init(&l->offline, l->f->keys_path, 0700, l->reterr);
+	if (r == 0)
+		r = site_init(&l->online, l->f->online_path, 0700, l->reterr);
+	if (r == 0)
+		r = site_open(&l->repository, l->reterr);
+	if (r == 0)
+		r = take_back(l, &l->offline);
+	if (r == 0)
+		r = take_back(l, &l->online);
+	if (r == 0)
+		r = site_open(&l->offline, l->reterr);
+	if (r == 0)
+		r = site_open(&l->online, l->reterr);
+	/* the repository's draft, which proves whose the keys are, goes last */
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(sites); i++)
+		r = site_clear(sites[i], l->reterr);
+	return r;
+}
+
+static int finish_sites(struct laying *l)
+{
+	struct error unused;
+	int r;
+
+	r = site_finish(&l->offline, l->reterr);
+	if (r == 0)
+		r = site_finish(&l->online, l->reterr);
+	if (r == 0)
+		r = site_finish(&l->repository, l->reterr);
+	if (r < 0 && !l->repository.is_done) {
+		if (l->online.is_done)
+			(void)!site_undo(&l->online, &unused);
+		if (l->offline.is_done)
+			(void)!site_undo(&l->offline, &unused);
+	}
+	return r;
+}
+
+static int lay(struct laying *l)
+{
+	int r;
+
+	r = open_sites(l);
 	if (r == 0)
 		r = create_keys(l);
 	if (r == 0)
 		r = write_repository(l);
 	if (r == 0)
-		r = finish_site(&l->offline, l->reterr);
-	if (r == 0)
-		r = finish_site(&l->online, l->reterr);
-	return r < 0 ? r : finish_site(&l->repository, l->reterr);
+		r = write_marks(l);
+	return r < 0 ? r : finish_sites(l);
 }
 
 int foundation_lay(const struct foundation *f, struct error *reterr)
 {
 	struct laying l = {.f = f, .reterr = reterr};
-	struct site *const sites[] = {&l.repository, &l.offline, &l.online};
 	int r;
 
-	for (size_t i = 0; i < ARRAY_SIZE(sites); i++)
-		sites[i]->parent_fd = sites[i]->fd = -EBADF;
+	l.repository = l.offline = l.online = SITE_NONE;
 	r = check(f, reterr);
 	if (r < 0)
 		return r;
 	l.bases = calloc(f->n_bases + 1, sizeof *l.bases);
 	l.files = calloc(f->n_bases + 1, sizeof *l.files);
 	r = l.bases && l.files ? lay(&l) : -ENOMEM;
-	for (size_t i = 0; i < ARRAY_SIZE(sites); i++)
-		close_site(sites[i]);
+	site_close(&l.offline);
+	site_close(&l.online);
+	site_close(&l.repository);
 	keyring_done(&l.root);
 	keyring_done(&l.targets);
 	keyring_done(&l.snapshot);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 /*
- * A new repository: keys, the first metadata, an empty index for each base. It is made beside its
- * place and renamed into it at the end.
+ * A new repository: keys, the first metadata, an empty index for each base. All of it is made beside
+ * its place; at the end both folders of keys are renamed into place, then the repository. A run that
+ * was killed in between is begun anew by the next one.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -10,6 +11,9 @@
 #include "base/compiler.h"
 #include "base/error.h"
 #include "trust/sign.h"
+
+/* In both folders of keys: the digest of the first root of the repository that they are for. */
+#define FOUNDATION_MARK "first-root"
 
 struct foundation_base {
 	const char *id;
@@ -28,7 +32,10 @@ struct foundation {
 	int64_t now_utc_s;
 };
 
-/* -EEXIST with words where one of the three folders is there already. */
+/*
+ * -EEXIST with words where one of the three folders is there already, -BSI_E_BUSY where another
+ * run makes one of them at this moment.
+ */
 int foundation_lay(const struct foundation *f, struct error *reterr) MUST_CHECK;
 
 /*

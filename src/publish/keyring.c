@@ -29,12 +29,12 @@ static void key_name(const char *role, size_t n, char *out, size_t out_len)
 	(void)snprintf(out, out_len, "%s/%zu.pem", role, n);
 }
 
-static int create_one(const struct keyring_folder *folder, const char *role, struct keyring *k)
+static int create_one(const struct keyring_folder *folder, const char *draft, struct keyring *k)
 {
 	__attribute__((cleanup(trust_secret_done))) struct buffer pem =
 		buffer_of(TRUST_SIGNER_PEM_MAX_BYTES);
 	AUTO(trust_signer) struct trust_signer *signer = NULL;
-	char name[320];
+	char name[352];
 	int r;
 
 	r = trust_signer_generate(&signer);
@@ -42,25 +42,39 @@ static int create_one(const struct keyring_folder *folder, const char *role, str
 		r = trust_signer_to_pem(signer, folder->passphrase, &pem);
 	if (r < 0)
 		return r;
-	key_name(role, k->n_signers + 1, name, sizeof name);
+	key_name(draft, k->n_signers + 1, name, sizeof name);
 	r = file_replace(folder->fd, name, pem.data, pem.len, 0600);
 	return r < 0 ? r : add_signer(k, take_ptr(signer));
+}
+
+/* All of them under a draft's name, which a killed run may have left, then in one step. */
+static int create_all(const struct keyring_folder *folder, const char *role, size_t n,
+	struct keyring *k)
+{
+	char draft[320];
+	int r;
+
+	(void)snprintf(draft, sizeof draft, ".%s.new", role);
+	r = file_remove_tree(folder->fd, draft);
+	if (r == 0 && mkdirat(folder->fd, draft, 0700) < 0)
+		r = -errno;
+	while (r == 0 && k->n_signers < n)
+		r = create_one(folder, draft, k);
+	if (r == 0 && renameat2(folder->fd, draft, folder->fd, role, RENAME_NOREPLACE) < 0)
+		r = -errno;
+	return r < 0 ? r : file_sync_parent(folder->fd, role);
 }
 
 int keyring_create(const struct keyring_folder *folder, const char *role, size_t n,
 	struct keyring *ret, struct error *reterr)
 {
 	struct keyring k = {};
-	int r = 0;
+	int r;
 
 	if (n == 0 || n > KEYRING_KEYS_MAX)
 		return error_set(reterr, -BSI_E_USAGE, "a role has between 1 and %d keys",
 			KEYRING_KEYS_MAX);
-	if (mkdirat(folder->fd, role, 0700) < 0)
-		return error_set(reterr, -errno, "%s/%s: %s", folder->path, role,
-			strerrordesc_np(errno));
-	while (r == 0 && k.n_signers < n)
-		r = create_one(folder, role, &k);
+	r = create_all(folder, role, n, &k);
 	if (r < 0) {
 		keyring_done(&k);
 		return error_set(reterr, r, "no key for %s in %s: %s", role, folder->path,

@@ -26,7 +26,7 @@ struct keyring {
 	size_t n_signers;
 };
 
-/* Make n keys of a role and store them; the role's folder must not be there. */
+/* Make n keys of a role and store them, all or none; -EEXIST where the role's folder is there. */
 int keyring_create(const struct keyring_folder *folder, const char *role, size_t n,
 	struct keyring *ret, struct error *reterr) MUST_CHECK;
 /* All keys of a role. -BSI_E_SIGNATURE for a wrong passphrase, -ENOENT with words for no keys. */
