@@ -14,8 +14,6 @@
 #include "publish/commit.h"
 #include "publish/foundation.h"
 
-#define AUTO_SECRET __attribute__((cleanup(publish_secret_done)))
-#define AUTO_KEYRING __attribute__((cleanup(keyring_done)))
 
 struct extension {
 	struct verb_call *call;
@@ -39,7 +37,7 @@ static void extension_done(struct extension *e)
 }
 #define AUTO_EXTENSION __attribute__((cleanup(extension_done)))
 
-static int check(struct extension *e, struct error *reterr)
+static int check(struct extension *e, const struct repository *repository, struct error *reterr)
 {
 	struct repository_role *known;
 	int r;
@@ -47,7 +45,7 @@ static int check(struct extension *e, struct error *reterr)
 	if (base_id_check(e->base.id) < 0)
 		return error_set(reterr, -BSI_E_USAGE,
 			"\"%s\" names no base: ID:VERSION:ARCH, such as debian:12:amd64", e->base.id);
-	if (repository_base(e->repository, e->base.id, &known, NULL) == 0)
+	if (repository_base(repository, e->base.id, &known, NULL) == 0)
 		return error_set(reterr, -EEXIST, "%s has base %s already", e->path, e->base.id);
 	e->threshold = 1;
 	r = call_number(e->call, "threshold", KEYRING_KEYS_MAX, &e->threshold, reterr);
@@ -58,6 +56,29 @@ static int check(struct extension *e, struct error *reterr)
 		r = error_set(reterr, -BSI_E_USAGE, "a threshold of %ju needs as many keys",
 			(uintmax_t)e->threshold);
 	return r;
+}
+
+/* Without the lock: whether there is a reason to ask for a passphrase at all. */
+static int look(struct extension *e, struct error *reterr)
+{
+	AUTO(repository) struct repository *repository = NULL;
+	int r;
+
+	r = repository_open(e->path, 0, &repository, reterr);
+	if (r == 0)
+		r = check(e, repository, reterr);
+	return r < 0 ? r : publish_issue_time(e->call, repository, &e->now_utc_s, reterr);
+}
+
+static int check_keys(const struct extension *e, struct error *reterr)
+{
+	int r;
+
+	r = commit_check_keys(e->repository, "targets", &e->targets, reterr);
+	if (r == 0)
+		r = commit_check_keys(e->repository, "snapshot", &e->snapshot, reterr);
+	return r < 0 ? r
+		     : commit_check_keys(e->repository, "timestamp", &e->timestamp, reterr);
 }
 
 /* New keys, or those that a run made which was killed before it could use them. */
@@ -123,15 +144,17 @@ int publish_extend(struct verb_call *call, struct error *reterr)
 	if (equals)
 		*equals++ = '\0';
 	e.base = (struct foundation_base){.id = id, .name = equals};
-	r = repository_open(e.path, REPOSITORY_LOCK, &e.repository, reterr);
-	if (r == 0)
-		r = check(&e, reterr);
-	if (r == 0)
-		r = publish_issue_time(call, e.repository, &e.now_utc_s, reterr);
+	r = look(&e, reterr);
 	if (r == 0)
 		r = publish_load_offline(call, e.path, "targets", &e.secret, &e.targets, reterr);
 	if (r == 0)
 		r = publish_load_online(call, e.path, &e.snapshot, &e.timestamp, reterr);
+	if (r == 0)
+		r = publish_open_locked(call, &e.repository, &e.now_utc_s, reterr);
+	if (r == 0)
+		r = check(&e, e.repository, reterr);
+	if (r == 0)
+		r = check_keys(&e, reterr);
 	if (r == 0)
 		r = make_keys(&e, reterr);
 	if (r == 0)

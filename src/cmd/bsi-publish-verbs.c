@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The verbs of bsi-publish but for `verify`. */
+/* The verbs of bsi-publish that make a repository and change what it says of a base. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@
 #include "publish/foundation.h"
 
 #define AUTO_SECRET __attribute__((cleanup(publish_secret_done)))
-#define AUTO_KEYRING __attribute__((cleanup(keyring_done)))
+#define AUTO_SESSION __attribute__((cleanup(publish_session_done)))
 #define AUTO_INPUT __attribute__((cleanup(publish_input_done)))
 
 /* "ID=NAME" or "ID". */
@@ -168,47 +168,6 @@ int publish_plan(struct verb_call *call, struct error *reterr)
 	return plan_check(in.plan, reterr);
 }
 
-/* What every change of a repository needs: the lock, the base, its keys, the time. */
-struct session {
-	struct repository *repository;
-	struct keyring base_keys, snapshot_keys, timestamp_keys;
-	struct publish_secret secret;
-	struct issue issue;
-};
-
-static void session_done(struct session *s)
-{
-	keyring_done(&s->base_keys);
-	keyring_done(&s->snapshot_keys);
-	keyring_done(&s->timestamp_keys);
-	publish_secret_done(&s->secret);
-	repository_free(s->repository);
-}
-#define AUTO_SESSION __attribute__((cleanup(session_done)))
-
-static int session_open(struct verb_call *call, struct session *s, struct error *reterr)
-{
-	const char *path = call_argument(call, 0), *base = call_value(call, "base");
-	int r;
-
-	if (!base)
-		return error_set(reterr, -BSI_E_USAGE, "--base is needed");
-	r = repository_open(path, REPOSITORY_LOCK, &s->repository, reterr);
-	if (r == 0)
-		r = repository_base(s->repository, base, &s->issue.base, reterr);
-	if (r == 0)
-		r = publish_issue_time(call, s->repository, &s->issue.now_utc_s, reterr);
-	if (r == 0)
-		r = publish_load_offline(call, path, base, &s->secret, &s->base_keys, reterr);
-	if (r == 0)
-		r = publish_load_online(call, path, &s->snapshot_keys, &s->timestamp_keys, reterr);
-	s->issue.repository = s->repository;
-	s->issue.base_keys = &s->base_keys;
-	s->issue.snapshot_keys = &s->snapshot_keys;
-	s->issue.timestamp_keys = &s->timestamp_keys;
-	return r;
-}
-
 static void show_progress(void *ctx, const char *component, uint64_t done_bytes,
 	uint64_t total_bytes)
 {
@@ -245,7 +204,7 @@ static void warn_unconfirmed(const struct plan *p)
 				p->notes[i].reason);
 }
 
-static int add(struct verb_call *call, const struct session *s, struct publish_input *in,
+static int add(struct verb_call *call, const struct publish_session *s, struct publish_input *in,
 	struct error *reterr)
 {
 	size_t n_dropped = call_n_values(call, "drop");
@@ -305,13 +264,13 @@ static int check_words(const struct verb_call *call, struct error *reterr)
 
 int publish_add(struct verb_call *call, struct error *reterr)
 {
-	AUTO_SESSION struct session s = {};
+	AUTO_SESSION struct publish_session s = {};
 	AUTO_INPUT struct publish_input in = {};
 	int r;
 
 	r = check_words(call, reterr);
 	if (r == 0)
-		r = session_open(call, &s, reterr);
+		r = publish_session_open(call, &s, reterr);
 	if (r == 0)
 		r = publish_read_input(call, &in, reterr);
 	if (r == 0)
@@ -345,7 +304,7 @@ int publish_withdraw(struct verb_call *call, struct error *reterr)
 	const char *letter = call_argument(call, 1), *how = call_value(call, "action");
 	const char *reason = call_value(call, "reason");
 	enum withdraw_action action = WITHDRAW_NONE;
-	AUTO_SESSION struct session s = {};
+	AUTO_SESSION struct publish_session s = {};
 	int r;
 
 	if (!how || withdraw_parse(how, &action) < 0 || action == WITHDRAW_NONE)
@@ -354,7 +313,7 @@ int publish_withdraw(struct verb_call *call, struct error *reterr)
 		return error_set(reterr, -BSI_E_USAGE, "--reason is needed: people will ask");
 	if (letter_check(letter) < 0)
 		return error_set(reterr, -BSI_E_USAGE, "\"%s\" is no letter", letter);
-	r = session_open(call, &s, reterr);
+	r = publish_session_open(call, &s, reterr);
 	if (r == 0)
 		r = issue_withdraw(&s.issue, letter, action, reason, reterr);
 	if (r == 0)
@@ -367,169 +326,18 @@ int publish_withdraw(struct verb_call *call, struct error *reterr)
 int publish_minimum(struct verb_call *call, struct error *reterr)
 {
 	const char *letter = call_argument(call, 1);
-	AUTO_SESSION struct session s = {};
+	AUTO_SESSION struct publish_session s = {};
 	int r;
 
 	if (!letter == !call_has(call, "none"))
 		return error_set(reterr, -BSI_E_USAGE, "either a letter or --none is needed");
 	if (letter && letter_check(letter) < 0)
 		return error_set(reterr, -BSI_E_USAGE, "\"%s\" is no letter", letter);
-	r = session_open(call, &s, reterr);
+	r = publish_session_open(call, &s, reterr);
 	if (r == 0)
 		r = issue_minimum(&s.issue, letter, reterr);
 	if (r == 0)
 		show_change(call, s.issue.base->name, letter,
 			letter ? "is the minimum" : "no minimum");
 	return r;
-}
-
-static json_t *index_json(const struct repository_role *base, const struct index *index)
-{
-	const struct index_entry *current = index_current(index);
-	json_t *letters = json_array();
-
-	for (size_t i = 0; i < index->n_entries; i++) {
-		const struct index_entry *e = &index->entries[i];
-
-		(void)json_array_append_new(letters,
-			json_pack("{s:s, s:I, s:s, s:s, s:s?}", "letter", e->letter, "build",
-				(json_int_t)e->build, "issued", utc_format(e->issued_utc_s).text,
-				"withdrawn", withdraw_text(e->withdrawn), "reason", e->reason));
-	}
-	return json_pack("{s:s, s:s, s:I, s:s, s:s?, s:s?, s:o}", "base", index->base, "name",
-		index->name, "version", (json_int_t)base->file.version, "expires",
-		utc_format(base->metadata->expires_utc_s).text, "current",
-		current ? current->letter : NULL, "minimum", index->minimum, "letters", letters);
-}
-
-static void show_index(const struct repository_role *base, const struct index *index)
-{
-	const struct index_entry *current = index_current(index);
-
-	printf("%s: %s%s%s%s, role expires %s\n", index->base, index->name, current ? " (" : "",
-		current ? current->letter : ", no improvement", current ? ")" : "",
-		utc_format(base->metadata->expires_utc_s).text);
-	if (index->minimum)
-		printf("  minimum (%s)\n", index->minimum);
-	for (size_t i = 0; i < index->n_entries; i++) {
-		const struct index_entry *e = &index->entries[i];
-
-		printf("  (%s) build %" PRIu64 ", issued %s%s%s%s%s\n", e->letter, e->build,
-			utc_format(e->issued_utc_s).text,
-			e->withdrawn != WITHDRAW_NONE ? ", withdrawn (" : "",
-			e->withdrawn != WITHDRAW_NONE ? withdraw_text(e->withdrawn) : "",
-			e->withdrawn != WITHDRAW_NONE ? "): " : "", e->reason ? e->reason : "");
-	}
-}
-
-static int list_bases(struct verb_call *call, const struct repository *repository,
-	json_t *bases, struct error *reterr)
-{
-	const char *only = call_value(call, "base");
-	int r = 0;
-
-	for (size_t i = 1; r == 0 && i < repository->n_roles; i++) {
-		const struct repository_role *base = &repository->roles[i];
-		AUTO(index) struct index *index = NULL;
-
-		if (only && strcmp(base->name, only) != 0)
-			continue;
-		r = repository_load_index(repository, base, &index, reterr);
-		if (r == 0 && bases)
-			r = json_array_append_new(bases, index_json(base, index)) < 0 ? -ENOMEM : 0;
-		else if (r == 0)
-			show_index(base, index);
-	}
-	return r;
-}
-
-int publish_list(struct verb_call *call, struct error *reterr)
-{
-	AUTO(repository) struct repository *repository = NULL;
-	AUTO_JSON json_t *bases = NULL, *document = NULL;
-	struct repository_role *base;
-	int r;
-
-	r = repository_open(call_argument(call, 0), 0, &repository, reterr);
-	if (r == 0 && call_has(call, "base"))
-		r = repository_base(repository, call_value(call, "base"), &base, reterr);
-	if (r < 0)
-		return r;
-	if (call_has(call, "json"))
-		bases = json_array();
-	r = list_bases(call, repository, bases, reterr);
-	if (r < 0)
-		return r;
-	if (!bases) {
-		printf("root expires %s, snapshot %s, timestamp %s\n",
-			utc_format(repository->root->expires_utc_s).text,
-			utc_format(repository->snapshot->expires_utc_s).text,
-			utc_format(repository->timestamp->expires_utc_s).text);
-		return 0;
-	}
-	document = json_pack("{s:I, s:s, s:s, s:s, s:O}", "root_version",
-		(json_int_t)repository->root->version, "root_expires",
-		utc_format(repository->root->expires_utc_s).text, "snapshot_expires",
-		utc_format(repository->snapshot->expires_utc_s).text, "timestamp_expires",
-		utc_format(repository->timestamp->expires_utc_s).text, "bases", bases);
-	call_print_json(document);
-	return 0;
-}
-
-/* Offline roles first; the online ones, which list them, follow. */
-static int renew_offline(struct verb_call *call, struct repository *repository,
-	int64_t now_utc_s, struct publish_secret *secret, struct error *reterr)
-{
-	int r;
-
-	for (size_t i = 0; i <= repository->n_roles; i++) {
-		AUTO_KEYRING struct keyring keys = {};
-		struct repository_role *role = i > 0 ? &repository->roles[i - 1] : NULL;
-
-		r = publish_load_offline(call, call_argument(call, 0), role ? role->name : "root",
-			secret, &keys, reterr);
-		if (r < 0)
-			return r;
-		if (i == 0)
-			r = commit_root(repository, &keys, now_utc_s, reterr);
-		else if (i == 1)
-			r = commit_targets(repository, &keys, now_utc_s, reterr);
-		else
-			r = commit_base(repository, role, &keys, now_utc_s, reterr);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-int publish_refresh(struct verb_call *call, struct error *reterr)
-{
-	AUTO(repository) struct repository *repository = NULL;
-	AUTO_KEYRING struct keyring snapshot = {}, timestamp = {};
-	AUTO_SECRET struct publish_secret secret = {};
-	const char *path = call_argument(call, 0);
-	int64_t now_utc_s;
-	int r;
-
-	r = repository_open(path, REPOSITORY_LOCK, &repository, reterr);
-	if (r == 0)
-		r = publish_issue_time(call, repository, &now_utc_s, reterr);
-	if (r == 0)
-		r = publish_load_online(call, path, &snapshot, &timestamp, reterr);
-	if (r == 0 && call_has(call, "all"))
-		r = renew_offline(call, repository, now_utc_s, &secret, reterr);
-	if (r == 0)
-		r = commit_online(repository, &snapshot, &timestamp, now_utc_s, reterr);
-	if (r < 0)
-		return r;
-	if (call_has(call, "json")) {
-		AUTO_JSON json_t *document = json_pack("{s:s, s:s}", "repository", path, "expires",
-			utc_format(now_utc_s + REPOSITORY_TIMESTAMP_EXPIRES_S).text);
-
-		call_print_json(document);
-	} else {
-		printf("%s: fresh until %s\n", path,
-			utc_format(now_utc_s + REPOSITORY_TIMESTAMP_EXPIRES_S).text);
-	}
-	return 0;
 }

@@ -76,6 +76,7 @@ static const struct verb_option list_options[] = {
 
 static const struct verb_option refresh_options[] = {
 	{"all", VERB_FLAG, NULL, "renew root, targets and every base's role too (offline keys)"},
+	{"lost", VERB_FLAG, NULL, "what was signed since this copy is lost: go on above it"},
 	{0},
 };
 

@@ -54,6 +54,24 @@ int publish_load_online(const struct verb_call *call, const char *repository,
 	struct keyring *ret_snapshot, struct keyring *ret_timestamp, struct error *reterr)
 	MUST_CHECK;
 
+/*
+ * The repository of a command line, locked and not behind what was signed last, and the time of
+ * issue. Whatever has to be asked was asked before.
+ */
+int publish_open_locked(const struct verb_call *call, struct repository **ret,
+	int64_t *ret_now_utc_s, struct error *reterr) MUST_CHECK;
+
+/* What a change of one base needs; publish_session_done() ends it in any case. */
+struct publish_session {
+	struct repository *repository;
+	struct keyring base_keys, snapshot_keys, timestamp_keys;
+	struct publish_secret secret;
+	struct issue issue;
+};
+int publish_session_open(const struct verb_call *call, struct publish_session *s,
+	struct error *reterr) MUST_CHECK;
+void publish_session_done(struct publish_session *s);
+
 /* The states and the plan that a command line asks for; the plan borrows the states. */
 struct publish_input {
 	struct state *from[COMPARE_FROM_MAX];

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/utc.h"
+#include "publish/record.h"
 #include "trust/bounds.h"
 
 /* Whose keys a file must carry. */
@@ -20,28 +21,60 @@ struct signing {
 	const struct keyring *keys;
 };
 
-/* Sign with those keys that belong to the role, and check the result as a device would. */
-static int sign(const struct signing *s, json_t *signed_part, struct buffer *out,
+/* Those keys that belong to the role; enough of them, or -BSI_E_THRESHOLD. */
+static int choose(const struct signing *s, struct trust_signer **signers, size_t *ret_n,
 	struct error *reterr)
 {
-	AUTO(trust_metadata) struct trust_metadata *md = NULL;
-	struct trust_signer *signers[KEYRING_KEYS_MAX];
 	size_t n = 0;
-	int r;
 
 	for (size_t i = 0; i < s->keys->n_signers; i++)
 		if (trust_role_names_key(s->role, trust_signer_keyid(s->keys->signers[i])))
 			signers[n++] = s->keys->signers[i];
+	*ret_n = n;
 	if (n < s->role->threshold)
 		return error_set(reterr, -BSI_E_THRESHOLD,
 			"role %s needs %llu signatures, and %zu of the keys here belong to it",
 			s->name, (unsigned long long)s->role->threshold, n);
-	r = trust_sign(signed_part, signers, n, out, reterr);
+	return 0;
+}
+
+/* Sign with those keys that belong to the role, and check the result as a device would. */
+static int sign(const struct signing *s, json_t *signed_part, struct buffer *out,
+	struct trust_metadata **ret, struct error *reterr)
+{
+	AUTO(trust_metadata) struct trust_metadata *md = NULL;
+	struct trust_signer *signers[KEYRING_KEYS_MAX];
+	size_t n;
+	int r;
+
+	r = choose(s, signers, &n, reterr);
+	if (r == 0)
+		r = trust_sign(signed_part, signers, n, out, reterr);
 	if (r == 0)
 		r = trust_metadata_decode(out->data, out->len, s->type, s->name, &md, reterr);
 	if (r == 0)
 		r = trust_metadata_verify(md, s->role, s->public_keys, s->name, reterr);
+	if (r == 0)
+		*ret = take_ptr(md);
 	return r;
+}
+
+int commit_check_keys(const struct repository *r, const char *role, const struct keyring *keys,
+	struct error *reterr)
+{
+	const struct trust_delegations *delegations = &r->roles[0].metadata->delegations;
+	struct trust_signer *signers[KEYRING_KEYS_MAX];
+	struct signing s = {.name = role, .keys = keys};
+	size_t unused;
+
+	for (int type = 0; type < TRUST_TYPE_MAX; type++)
+		if (strcmp(role, trust_type_format(type)) == 0)
+			s.role = &r->root->roles[type];
+	if (!s.role)
+		s.role = trust_delegations_role(delegations, role);
+	if (!s.role)
+		return error_set(reterr, -BSI_E_BASE, "%s has no base \"%s\"", r->path, role);
+	return choose(&s, signers, &unused, reterr);
 }
 
 static int write_file(const struct repository *r, const char *role, uint64_t version,
@@ -62,13 +95,16 @@ static int write_file(const struct repository *r, const char *role, uint64_t ver
 }
 
 /* The next version is in place on disk: let the repository in memory follow. */
-static int take_role(struct repository_role *role, struct buffer *bytes, struct error *reterr)
+static int take_role(struct repository_role *role, struct buffer *bytes, struct trust_metadata **md,
+	struct error *reterr)
 {
 	int r;
 
 	r = trust_file_describe(role->name, bytes->data, bytes->len, &role->file, reterr);
 	if (r < 0)
 		return r;
+	trust_metadata_free(role->metadata);
+	role->metadata = take_ptr(*md);
 	free(role->bytes);
 	role->bytes = buffer_take(bytes, &role->n_bytes);
 	return 0;
@@ -102,6 +138,7 @@ int commit_base(struct repository *r, struct repository_role *base, const struct
 	AUTO_DONE(buffer) struct buffer bytes = buffer_of(TRUST_TARGETS_MAX_BYTES);
 	const struct trust_delegations *delegations = &r->roles[0].metadata->delegations;
 	const struct trust_role *role = trust_delegations_role(delegations, base->name);
+	AUTO(trust_metadata) struct trust_metadata *md = NULL;
 	AUTO_JSON json_t *signed_part = NULL;
 	int result;
 
@@ -116,11 +153,11 @@ int commit_base(struct repository *r, struct repository_role *base, const struct
 			.public_keys = &delegations->keyring,
 			.keys = keys};
 
-		result = sign(&s, signed_part, &bytes, reterr);
+		result = sign(&s, signed_part, &bytes, &md, reterr);
 	}
 	if (result == 0)
 		result = write_file(r, base->name, base->file.version + 1, &bytes, reterr);
-	return result < 0 ? result : take_role(base, &bytes, reterr);
+	return result < 0 ? result : take_role(base, &bytes, &md, reterr);
 }
 
 /* A copy of what was signed before, one version on, with new times. */
@@ -151,12 +188,13 @@ static int write_targets(struct repository *r, json_t *signed_part, const struct
 		.role = &r->root->roles[TRUST_TARGETS],
 		.public_keys = &r->root->keyring,
 		.keys = keys};
+	AUTO(trust_metadata) struct trust_metadata *md = NULL;
 	int result;
 
-	result = sign(&s, signed_part, &bytes, reterr);
+	result = sign(&s, signed_part, &bytes, &md, reterr);
 	if (result == 0)
 		result = write_file(r, "targets", targets->file.version + 1, &bytes, reterr);
-	return result < 0 ? result : take_role(targets, &bytes, reterr);
+	return result < 0 ? result : take_role(targets, &bytes, &md, reterr);
 }
 
 int commit_targets(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
@@ -215,8 +253,11 @@ static int write_first_role(struct repository *r, const struct commit_new_base *
 {
 	AUTO_DONE(buffer) struct buffer bytes = buffer_of(TRUST_TARGETS_MAX_BYTES);
 	struct repository_role *role = &r->roles[r->n_roles];
+	AUTO(trust_metadata) struct trust_metadata *md = NULL;
 	AUTO_JSON json_t *signed_part = NULL;
-	const struct trust_targets_spec spec = {.version = 1,
+	/* a base of that name was here, and was lost with a newer repository: go on above it */
+	const uint64_t last = r->record ? record_version(r->record, base->id) : 0;
+	const struct trust_targets_spec spec = {.version = last + 1,
 		.issued_utc_s = now_utc_s,
 		.expires_utc_s = now_utc_s + REPOSITORY_ROLE_EXPIRES_S,
 		.targets = base->index,
@@ -231,14 +272,19 @@ static int write_first_role(struct repository *r, const struct commit_new_base *
 		result = trust_sign(signed_part, base->keys->signers, base->keys->n_signers, &bytes,
 			reterr);
 	if (result == 0)
-		result = write_file(r, base->id, 1, &bytes, reterr);
+		result = trust_metadata_decode(bytes.data, bytes.len, TRUST_TARGETS, base->id, &md,
+			reterr);
+	if (result == 0)
+		result = write_file(r, base->id, md->version, &bytes, reterr);
 	if (result < 0)
 		return result;
 	role->name = strdup(base->id);
 	if (!role->name)
 		return -ENOMEM;
 	r->n_roles++;
-	return take_role(role, &bytes, reterr);
+	result = repository_list_target(role, base->index->path, base->index->length,
+		&base->index->digest);
+	return result < 0 ? result : take_role(role, &bytes, &md, reterr);
 }
 
 int commit_new_base(struct repository *r, const struct commit_new_base *base,
@@ -266,16 +312,23 @@ int commit_root(struct repository *r, const struct keyring *keys, int64_t now_ut
 		.role = &r->root->roles[TRUST_ROOT],
 		.public_keys = &r->root->keyring,
 		.keys = keys};
+	AUTO(trust_metadata) struct trust_metadata *md = NULL;
 	int result;
 
 	result = renew(r->root, now_utc_s, now_utc_s + REPOSITORY_ROOT_EXPIRES_S, &signed_part);
 	if (result == 0)
-		result = sign(&s, signed_part, &bytes, reterr);
-	return result < 0 ? result : write_file(r, "root", r->root->version + 1, &bytes, reterr);
+		result = sign(&s, signed_part, &bytes, &md, reterr);
+	if (result == 0)
+		result = write_file(r, "root", md->version, &bytes, reterr);
+	if (result < 0)
+		return result;
+	trust_metadata_free(r->root);
+	r->root = take_ptr(md);
+	return 0;
 }
 
 static int write_snapshot(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
-	struct buffer *out, struct error *reterr)
+	struct buffer *out, struct trust_metadata **ret, struct error *reterr)
 {
 	AUTO_FREE struct trust_file_spec *files = calloc(r->n_roles + 1, sizeof *files);
 	AUTO_JSON json_t *signed_part = NULL;
@@ -298,7 +351,7 @@ static int write_snapshot(struct repository *r, const struct keyring *keys, int6
 	spec.files = files;
 	result = trust_snapshot_build(&spec, &signed_part, reterr);
 	if (result == 0)
-		result = sign(&s, signed_part, out, reterr);
+		result = sign(&s, signed_part, out, ret, reterr);
 	return result < 0 ? result : write_file(r, "snapshot", spec.version, out, reterr);
 }
 
@@ -307,6 +360,7 @@ int commit_online(struct repository *r, const struct keyring *snapshot,
 {
 	AUTO_DONE(buffer) struct buffer bytes = buffer_of(TRUST_SNAPSHOT_MAX_BYTES);
 	AUTO_DONE(buffer) struct buffer last = buffer_of(TRUST_TIMESTAMP_MAX_BYTES);
+	AUTO(trust_metadata) struct trust_metadata *new_snapshot = NULL, *new_timestamp = NULL;
 	AUTO_JSON json_t *signed_part = NULL;
 	struct trust_timestamp_spec spec = {
 		.version = r->timestamp->version + 1,
@@ -319,13 +373,21 @@ int commit_online(struct repository *r, const struct keyring *snapshot,
 		.keys = timestamp};
 	int result;
 
-	result = write_snapshot(r, snapshot, now_utc_s, &bytes, reterr);
+	result = write_snapshot(r, snapshot, now_utc_s, &bytes, &new_snapshot, reterr);
 	if (result == 0)
 		result = trust_file_describe("snapshot", bytes.data, bytes.len, &spec.snapshot,
 			reterr);
 	if (result == 0)
 		result = trust_timestamp_build(&spec, &signed_part, reterr);
 	if (result == 0)
-		result = sign(&s, signed_part, &last, reterr);
-	return result < 0 ? result : write_file(r, "timestamp", 0, &last, reterr);
+		result = sign(&s, signed_part, &last, &new_timestamp, reterr);
+	if (result == 0)
+		result = write_file(r, "timestamp", 0, &last, reterr);
+	if (result < 0)
+		return result;
+	trust_metadata_free(r->snapshot);
+	r->snapshot = take_ptr(new_snapshot);
+	trust_metadata_free(r->timestamp);
+	r->timestamp = take_ptr(new_timestamp);
+	return r->record ? record_keep(r->record, r, reterr) : 0;
 }

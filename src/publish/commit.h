@@ -15,6 +15,15 @@
 #include "publish/keyring.h"
 #include "publish/repository.h"
 
+/*
+ * Whether the keys can sign the role: -BSI_E_THRESHOLD with words if not. Asked for every role that
+ * a change signs before its first file is written.
+ *
+ * @role  "root", "targets", "snapshot", "timestamp" or a base
+ */
+int commit_check_keys(const struct repository *r, const char *role, const struct keyring *keys,
+	struct error *reterr) MUST_CHECK;
+
 /* The next version of a base's role, from its list of targets. */
 int commit_base(struct repository *r, struct repository_role *base, const struct keyring *keys,
 	int64_t now_utc_s, struct error *reterr) MUST_CHECK;
@@ -40,6 +49,6 @@ int commit_new_base(struct repository *r, const struct commit_new_base *base,
 int commit_root(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
 	struct error *reterr) MUST_CHECK;
 
-/* Snapshot and timestamp over the roles as they are now. */
+/* Snapshot and timestamp over the roles as they are now; the record follows, where there is one. */
 int commit_online(struct repository *r, const struct keyring *snapshot,
 	const struct keyring *timestamp, int64_t now_utc_s, struct error *reterr) MUST_CHECK;

@@ -16,6 +16,7 @@
 #include "improvement/letter.h"
 #include "publish/commit.h"
 #include "publish/delta_payload.h"
+#include "publish/record.h"
 
 /* One payload is written at a time, under the lock; a killed run's is overwritten. */
 #define DRAFT ".payload.new"
@@ -313,19 +314,32 @@ static int check_dropped(const struct issue_letter *letter, const struct manifes
 static int start_manifest(const struct issue *issue, const struct issue_letter *letter,
 	const struct index *index, struct manifest *m, struct error *reterr)
 {
-	const struct index_entry *last =
+	const struct index_entry *entry =
 		index->n_entries > 0 ? &index->entries[index->n_entries - 1] : NULL;
+	const char *last = entry ? entry->letter : NULL;
+	uint64_t build = entry ? entry->build : 0;
 	struct letter_text next;
 	int r;
 
-	r = letter_next(last ? last->letter : NULL, &next);
+	/* letters that were lost with a newer copy of the repository may be on devices */
+	if (issue->repository->record) {
+		uint64_t recorded;
+		const char *lost = record_letter(issue->repository->record, issue->base->name,
+			&recorded);
+
+		if (recorded > build) {
+			last = lost;
+			build = recorded;
+		}
+	}
+	r = letter_next(last, &next);
 	if (r < 0)
 		return error_set(reterr, r, "%s: no letter follows (%s)", issue->base->name,
-			last ? last->letter : "");
+			last ? last : "");
 	m->base = copy(index->base, &r);
 	m->name = copy(index->name, &r);
 	m->letter = copy(next.text, &r);
-	m->build = last ? last->build + 1 : 1;
+	m->build = build + 1;
 	m->issued_utc_s = issue->now_utc_s;
 	if (letter->severity)
 		m->severity = copy(letter->severity, &r);

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/utc.h"
 #include "improvement/base_id.h"
+#include "publish/record.h"
 #include "trust/bounds.h"
 
 /* One metadata file: bytes and what they say. name is "root", "timestamp" …; version 0: none. */
@@ -258,6 +259,7 @@ void repository_free(struct repository *r)
 	trust_metadata_free(r->root);
 	trust_metadata_free(r->timestamp);
 	trust_metadata_free(r->snapshot);
+	record_free(r->record);
 	if (r->fd >= 0)
 		(void)close(r->fd);
 	free(r->roles);

@@ -51,9 +51,12 @@ struct repository_role {
 	size_t n_targets;
 };
 
+struct record;
+
 struct repository {
 	char *path;
 	int fd; /* holds the lock, where one was asked for */
+	struct record *record; /* what was signed last; NULL for those who only read. Owned */
 	struct trust_metadata *root, *timestamp, *snapshot;
 	struct repository_role *roles; /* the first is "targets", then the bases */
 	size_t n_roles;
