@@ -35,7 +35,7 @@ static int check_bases(json_t *bases, struct error *reterr)
 		if (r == 0 && letter_check(letter) < 0)
 			r = error_set(reterr, -BSI_E_FORMAT, "%s: \"%s\" is no letter", base, letter);
 		if (r == 0)
-			r = json_get_u64(last, "build", INT64_MAX, &build, reterr);
+			r = json_get_u64(last, "build", INT64_MAX - 1, &build, reterr);
 		if (r < 0)
 			return r;
 	}
@@ -50,7 +50,7 @@ static int check_roles(json_t *roles, struct error *reterr)
 	json_object_foreach(roles, role, unused)
 	{
 		uint64_t version;
-		int r = json_get_u64(roles, role, INT64_MAX, &version, reterr);
+		int r = json_get_u64(roles, role, INT64_MAX - 1, &version, reterr);
 
 		if (r < 0)
 			return r;
