@@ -14,12 +14,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void scan(const uint8_t *data, size_t size)
 {
 	AUTO(field_map) struct field_map *m = NULL;
+	struct field_site site;
 
 	if (field_map_new(data, size, &m) < 0)
 		return;
 	for (size_t at = 0; (at = field_next(m, at, size)) < size; at++)
-		if (field_width(field_at(m, at)) > size - at || field_at(m, at) == FIELD_MARK)
+		if (field_width(field_at(m, at)) > size - at)
 			__builtin_trap();
+		else if (field_at(m, at) == FIELD_SITE)
+			(void)field_site_at(m, at, &site);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -20,7 +20,7 @@ static const char *const field_names[FIELD_KIND_MAX] = {
 	[FIELD_ADDR32] = "addr32", [FIELD_PCREL32] = "pcrel32", [FIELD_TABLE] = "table",
 	[FIELD_TABLE_START] = "table-start", [FIELD_SYMBOL32] = "symbol32",
 	[FIELD_OFFSET64] = "offset64", [FIELD_SPECIAL32] = "special32",
-	[FIELD_SPECIAL64] = "special64", [FIELD_MARK] = "mark"};
+	[FIELD_SPECIAL64] = "special64", [FIELD_SITE] = "site"};
 
 static const char *const section_names[ELF_SECTION_KIND_MAX + 1] = {
 	[ELF_SECTION_OTHER] = "data and others", [ELF_SECTION_CODE] = "code",
@@ -32,7 +32,8 @@ static const char *const section_names[ELF_SECTION_KIND_MAX + 1] = {
 	[ELF_SECTION_EXCEPT_TABLE] = ".gcc_except_table",
 	[ELF_SECTION_DEBUGLINK] = ".gnu_debuglink", [ELF_SECTION_BUILD_ID] = "build-id",
 	[ELF_SECTION_POINTERS] = ".init_array", [ELF_SECTION_GOPCLNTAB] = ".gopclntab",
-	[ELF_SECTION_NOBITS] = "none", [ELF_SECTION_KIND_MAX] = "outside of sections"};
+	[ELF_SECTION_VERSIONS] = ".gnu.version", [ELF_SECTION_VERSIONS_NEEDED] = ".gnu.version_r",
+	[ELF_SECTION_VERSIONS_MADE] = ".gnu.version_d", [ELF_SECTION_NOBITS] = "none", [ELF_SECTION_KIND_MAX] = "outside of sections"};
 
 struct info {
 	int delta_fd, old_fd;
@@ -79,10 +80,16 @@ static int info_write(void *ctx, uint64_t offset, const void *data, size_t len)
 	return 0;
 }
 
+static json_t *info_count(uint64_t found, uint64_t missed)
+{
+	return json_pack("{s:I, s:I}", "found", (json_int_t)found, "missed", (json_int_t)missed);
+}
+
 static void info_end(void *ctx, uint32_t index, const struct delta_file_stats *stats)
 {
 	struct info *i = ctx;
 	json_t *costs = json_object(), *fields = json_object(), *sections = json_object();
+	json_t *section_fields = json_object();
 
 	for (unsigned c = 0; c < BODY_COST_MAX; c++)
 		(void)json_object_set_new(costs, cost_names[c],
@@ -91,18 +98,37 @@ static void info_end(void *ctx, uint32_t index, const struct delta_file_stats *s
 		if (stats->body.section_cost[k] >> 19)
 			(void)json_object_set_new(sections, section_names[k],
 				json_integer((json_int_t)(stats->body.section_cost[k] >> 19)));
+	for (unsigned k = 0; k <= ELF_SECTION_KIND_MAX; k++)
+		if (stats->body.section_fields[k])
+			(void)json_object_set_new(section_fields, section_names[k],
+				info_count(stats->body.section_fields[k],
+					stats->body.section_missed[k]));
 	for (unsigned k = 1; k < FIELD_KIND_MAX; k++)
 		if (stats->body.fields[k])
 			(void)json_object_set_new(fields, field_names[k],
-				json_pack("{s:I, s:I}", "found", (json_int_t)stats->body.fields[k],
-					"missed", (json_int_t)stats->body.missed[k]));
+				info_count(stats->body.fields[k], stats->body.missed[k]));
 	(void)json_array_append_new(i->files,
-		json_pack("{s:i, s:I, s:s, s:o, s:o, s:o, s:I, s:I, s:I}", "file", (int)index, "bytes",
+		json_pack("{s:i, s:I, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "file", (int)index, "bytes",
 			(json_int_t)stats->bytes, "mode", stats->is_plain ? "plain" : "references",
-			"spent", costs, "sections", sections, "fields", fields, "n_operations",
-			(json_int_t)stats->body.n_ops, "n_replaced",
+			"spent", costs, "sections", sections, "fields", fields, "section_fields",
+			section_fields, "n_operations", (json_int_t)stats->body.n_ops, "n_replaced",
 			(json_int_t)stats->body.n_replaced, "n_sent",
 			(json_int_t)stats->body.n_sent));
+}
+
+static void info_print_counts(json_t *counts, const char *what)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(counts, key, value)
+		printf("  %s %-*s %8" JSON_INTEGER_FORMAT " found %8" JSON_INTEGER_FORMAT
+		       " predicted %8" JSON_INTEGER_FORMAT " missed\n",
+			what, 22 - (int)strlen(what), key,
+			json_integer_value(json_object_get(value, "found")),
+			json_integer_value(json_object_get(value, "found")) -
+				json_integer_value(json_object_get(value, "missed")),
+			json_integer_value(json_object_get(value, "missed")));
 }
 
 static void info_print_file(const json_t *file)
@@ -118,13 +144,8 @@ static void info_print_file(const json_t *file)
 		printf("  %-12s %10" JSON_INTEGER_FORMAT " bytes\n", key, json_integer_value(value));
 	json_object_foreach(json_object_get(file, "sections"), key, value)
 		printf("  in %-19s %10" JSON_INTEGER_FORMAT " bytes\n", key, json_integer_value(value));
-	json_object_foreach(json_object_get(file, "fields"), key, value)
-		printf("  field %-12s %8" JSON_INTEGER_FORMAT " found %8" JSON_INTEGER_FORMAT
-		       " predicted %8" JSON_INTEGER_FORMAT " missed\n",
-			key, json_integer_value(json_object_get(value, "found")),
-			json_integer_value(json_object_get(value, "found")) -
-				json_integer_value(json_object_get(value, "missed")),
-			json_integer_value(json_object_get(value, "missed")));
+	info_print_counts(json_object_get(file, "fields"), "field");
+	info_print_counts(json_object_get(file, "section_fields"), "fields of");
 }
 
 static void info_print_tables(const struct delta_tables *t)

@@ -262,11 +262,14 @@ static void walk_relax(struct walk *w, size_t at)
 static uint32_t walk_differ_cost(const struct walk *w, struct track *t, size_t at, bool in_field)
 {
 	bool again = t->last_differed && at - t->last_differed < 12;
+	enum field_kind kind = FIELD_NONE;
 
 	t->last_differed = (uint32_t)at;
 	if (in_field)
 		return 0;
-	if (w->new_fields->elf.machine != ELF_MACHINE_NONE && field_at(w->new_fields, at))
+	if (w->new_fields->elf.machine != ELF_MACHINE_NONE)
+		kind = field_at(w->new_fields, at);
+	if (kind != FIELD_NONE && kind != FIELD_SITE)
 		return again ? COST_FIELD - 4 * 16 : COST_FIELD;
 	return again ? COST_DIFFER_AGAIN : COST_DIFFER;
 }

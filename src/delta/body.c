@@ -113,8 +113,11 @@ void body_stats_between(const struct body_stats *before, const struct body_stats
 	*ret = *after;
 	for (unsigned i = 0; i < BODY_COST_MAX; i++)
 		ret->cost[i] -= before->cost[i];
-	for (unsigned i = 0; i <= ELF_SECTION_KIND_MAX; i++)
+	for (unsigned i = 0; i <= ELF_SECTION_KIND_MAX; i++) {
 		ret->section_cost[i] -= before->section_cost[i];
+		ret->section_fields[i] -= before->section_fields[i];
+		ret->section_missed[i] -= before->section_missed[i];
+	}
 	for (unsigned i = 0; i < FIELD_KIND_MAX; i++) {
 		ret->fields[i] -= before->fields[i];
 		ret->missed[i] -= before->missed[i];
@@ -271,15 +274,17 @@ static enum field_kind body_unit(const struct body_walk *w)
 
 static uint64_t body_load(const uint8_t *p, unsigned width)
 {
-	return width == 8 ? elf_u64(p) : elf_u32(p);
+	return width == 8 ? elf_u64(p) : width == 4 ? elf_u32(p) : *p;
 }
 
 static void body_store(uint8_t *p, unsigned width, uint64_t v)
 {
 	if (width == 8)
 		elf_put_u64(p, v);
-	else
+	else if (width == 4)
 		elf_put_u32(p, (uint32_t)v);
+	else
+		*p = (uint8_t)v;
 }
 
 static void body_advance(struct body_walk *w, unsigned n, bool differed)
@@ -317,6 +322,7 @@ static void body_code_miss(struct body_walk *w, enum field_kind kind, struct pre
 	unsigned negative;
 
 	b->stats.missed[kind]++;
+	b->stats.section_missed[body_section(w)]++;
 	predict_more(&w->predict, kind, w->old_at, w->new_at, p);
 	for (unsigned i = 1; i < p->n; i++)
 		if (coder_bit(w->c, &b->choice[kind][i], value == p->value[i])) {
@@ -326,6 +332,8 @@ static void body_code_miss(struct body_walk *w, enum field_kind kind, struct pre
 	distance = (int64_t)(value - p->value[0]);
 	if (width == 4)
 		distance = (int32_t)(uint32_t)distance;
+	else if (width == 1)
+		distance = (int8_t)(uint8_t)distance;
 	negative = coder_bit(w->c, &b->distance_sign[kind], distance < 0);
 	distance = (int64_t)coder_number(w->c, &b->distance[kind],
 					 negative ? -(uint64_t)distance : (uint64_t)distance);
@@ -364,7 +372,7 @@ static bool body_expect(struct body_walk *w, enum field_kind kind, struct predic
 	}
 	predict_field(&w->predict, kind, w->old_at, w->new_at, p);
 	if (w->c->encoding)
-		return body_load(at, width) == (width == 8 ? p->value[0] : (uint32_t)p->value[0]);
+		return body_load(at, width) == p->value[0];
 	body_store(at, width, p->value[0]);
 	return true;
 }
@@ -374,10 +382,11 @@ static void body_pass(struct body_walk *w, enum field_kind kind, bool differed)
 {
 	unsigned width = kind == FIELD_NONE ? 1 : field_width(kind);
 
-	if (kind != FIELD_NONE)
+	if (kind != FIELD_NONE) {
 		w->b->stats.fields[kind]++;
-	if (kind != FIELD_NONE && differed) {
-		predict_learn(&w->predict, kind, w->old_at, w->new_at);
+		w->b->stats.section_fields[body_section(w)]++;
+		if (differed)
+			predict_learn(&w->predict, kind, w->old_at, w->new_at);
 	}
 	body_advance(w, width, differed);
 }

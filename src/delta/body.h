@@ -31,6 +31,7 @@ struct body_stats {
 	/* the same without operations, by the old file's section; last: outside of any */
 	uint64_t section_cost[ELF_SECTION_KIND_MAX + 1];
 	uint64_t fields[FIELD_KIND_MAX], missed[FIELD_KIND_MAX];
+	uint64_t section_fields[ELF_SECTION_KIND_MAX + 1], section_missed[ELF_SECTION_KIND_MAX + 1];
 	uint64_t n_ops, n_replaced, n_sent;
 };
 

@@ -28,6 +28,9 @@
 #define SHT_PREINIT_ARRAY 16
 #define SHT_RELR 19
 #define SHT_GNU_HASH 0x6ffffff6U
+#define SHT_GNU_VERDEF 0x6ffffffdU
+#define SHT_GNU_VERNEED 0x6ffffffeU
+#define SHT_GNU_VERSYM 0x6fffffffU
 #define SHF_WRITE 1
 #define SHF_ALLOC 2
 #define SHF_EXECINSTR 4
@@ -142,6 +145,12 @@ static enum elf_section_kind elf_kind_of(uint32_t type, uint64_t flags, const ch
 		return ELF_SECTION_DYNSYM;
 	case SHT_SYMTAB:
 		return ELF_SECTION_SYMTAB;
+	case SHT_GNU_VERSYM:
+		return ELF_SECTION_VERSIONS;
+	case SHT_GNU_VERNEED:
+		return ELF_SECTION_VERSIONS_NEEDED;
+	case SHT_GNU_VERDEF:
+		return ELF_SECTION_VERSIONS_MADE;
 	case SHT_NOBITS:
 		return ELF_SECTION_NOBITS;
 	case SHT_INIT_ARRAY:

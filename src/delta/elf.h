@@ -37,6 +37,9 @@ enum elf_section_kind {
 	ELF_SECTION_BUILD_ID,
 	ELF_SECTION_POINTERS, /* .init_array and its like */
 	ELF_SECTION_GOPCLNTAB,
+	ELF_SECTION_VERSIONS,        /* .gnu.version: two bytes for each symbol */
+	ELF_SECTION_VERSIONS_NEEDED, /* .gnu.version_r */
+	ELF_SECTION_VERSIONS_MADE,   /* .gnu.version_d */
 	ELF_SECTION_NOBITS,
 	ELF_SECTION_KIND_MAX,
 };
@@ -85,6 +88,13 @@ const struct elf_section *elf_find(const struct elf *e, enum elf_section_kind ki
 /* The strings that a table of symbols or .dynamic names, or NULL. */
 const struct elf_section *elf_linked(const struct elf *e, const struct elf_section *s);
 const struct elf_section *elf_find_plt_rela(const struct elf *e);
+
+/* Do fields of this section hold places in the strings that it is linked to? */
+static inline bool elf_names_strings(const struct elf_section *s)
+{
+	return s->kind == ELF_SECTION_DYNSYM || s->kind == ELF_SECTION_SYMTAB ||
+	       s->kind == ELF_SECTION_VERSIONS_NEEDED || s->kind == ELF_SECTION_VERSIONS_MADE;
+}
 
 static inline uint16_t elf_u16(const uint8_t *p)
 {

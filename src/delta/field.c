@@ -10,6 +10,7 @@
 #define RELA_BYTES 24U
 #define SYMBOL_BYTES 24U
 #define WORD_BYTES 8U
+#define HASH_HEADER_BYTES 8U
 
 #define R_X86_64_GLOB_DAT 6
 #define R_X86_64_JUMP_SLOT 7
@@ -82,6 +83,18 @@ static void field_mark_word(struct field_map *m, uint64_t addr, const uint64_t *
 		field_mark(m, (size_t)at, FIELD_ADDR64);
 }
 
+static void field_add_lazy(struct field_map *m, uint64_t addr)
+{
+	uint64_t at;
+
+	if (!elf_offset_of(&m->elf, addr, &at))
+		return;
+	if (m->lazy_to == 0 || at < m->lazy_from)
+		m->lazy_from = at;
+	if (at >= m->lazy_to)
+		m->lazy_to = at + WORD_BYTES;
+}
+
 static void field_scan_rela(struct field_map *m, const struct elf_section *s)
 {
 	for (uint64_t i = 0; i + RELA_BYTES <= s->bytes; i += RELA_BYTES) {
@@ -106,6 +119,7 @@ static void field_scan_rela(struct field_map *m, const struct elf_section *s)
 		case R_X86_64_JUMP_SLOT:
 		case R_AARCH64_JUMP_SLOT:
 			field_mark_word(m, place, NULL);
+			field_add_lazy(m, place);
 			break;
 		default:
 			break;
@@ -113,7 +127,7 @@ static void field_scan_rela(struct field_map *m, const struct elf_section *s)
 	}
 }
 
-/* RELR: an even word is an address, an odd one a bitmap of the 63 words after the last place. */
+/* RELR: an even word is an address, an odd one says which of the 63 words behind it count. */
 static void field_scan_relr(struct field_map *m, const struct elf_section *s)
 {
 	uint64_t place = 0;
@@ -121,8 +135,8 @@ static void field_scan_relr(struct field_map *m, const struct elf_section *s)
 	for (uint64_t i = 0; i + WORD_BYTES <= s->bytes; i += WORD_BYTES) {
 		uint64_t v = elf_u64(m->data + s->offset + i);
 
+		field_mark_value(m, (size_t)(s->offset + i), FIELD_SPECIAL64);
 		if (!(v & 1)) {
-			field_mark_value(m, (size_t)(s->offset + i), FIELD_ADDR64);
 			field_mark_word(m, v, NULL);
 			place = v + WORD_BYTES;
 			continue;
@@ -146,6 +160,47 @@ static void field_scan_symbols(struct field_map *m, const struct elf_section *s)
 			continue;
 		field_mark_value(m, at + 8, FIELD_ADDR64);
 		field_mark_value(m, at + 16, FIELD_SPECIAL64);
+	}
+}
+
+/* .hash: sizes, then buckets and chains, all of them indices of symbols (System V ABI, 5). */
+static void field_scan_hash(struct field_map *m, const struct elf_section *s)
+{
+	for (uint64_t i = HASH_HEADER_BYTES; i + 4 <= s->bytes; i += 4)
+		if (elf_u32(m->data + s->offset + i))
+			field_mark(m, (size_t)(s->offset + i), FIELD_SYMBOL32);
+}
+
+/*
+ * Versions that are needed or made (LSB core 5.0, 10.7): records linked by distances, each with a
+ * list of its own; both hold places of names. Distances lead forwards only.
+ */
+static void field_scan_versions(struct field_map *m, const struct elf_section *s)
+{
+	bool is_needed = s->kind == ELF_SECTION_VERSIONS_NEEDED;
+	unsigned record_bytes = is_needed ? 16 : 20, name_at = is_needed ? 8 : 0;
+	unsigned item_bytes = is_needed ? 16 : 8, first_at = is_needed ? 8 : 12;
+	uint64_t at = 0, done = 0, next;
+
+	for (; at < s->bytes && s->bytes - at >= record_bytes; at += next) {
+		const uint8_t *p = m->data + s->offset + at;
+		uint64_t item = at + elf_u32(p + first_at), step;
+
+		if (is_needed)
+			field_mark(m, (size_t)(s->offset + at) + 4, FIELD_SPECIAL32);
+		/* lists follow each other: none is read twice */
+		for (; item >= done && item < s->bytes && s->bytes - item >= item_bytes; item += step) {
+			const uint8_t *q = m->data + s->offset + item;
+
+			field_mark(m, (size_t)(s->offset + item) + name_at, FIELD_SPECIAL32);
+			done = item + item_bytes;
+			step = elf_u32(q + item_bytes - 4);
+			if (step < item_bytes)
+				break;
+		}
+		next = elf_u32(p + record_bytes - 4);
+		if (next < record_bytes)
+			break;
 	}
 }
 
@@ -219,6 +274,11 @@ void field_scan_sections(struct field_map *m)
 			field_scan_relr(m, s);
 		else if (s->kind == ELF_SECTION_DYNSYM || s->kind == ELF_SECTION_SYMTAB)
 			field_scan_symbols(m, s);
+		else if (s->kind == ELF_SECTION_HASH)
+			field_scan_hash(m, s);
+		else if (s->kind == ELF_SECTION_VERSIONS_NEEDED ||
+			 s->kind == ELF_SECTION_VERSIONS_MADE)
+			field_scan_versions(m, s);
 		else if (s->kind == ELF_SECTION_STAPSDT)
 			field_scan_probes(m, s);
 		else if (s->kind == ELF_SECTION_DYNAMIC)
@@ -261,6 +321,8 @@ int field_map_new(const uint8_t *data, size_t len, struct field_map **ret)
 		field_scan_headers(m);
 		field_scan_sections(m);
 		field_scan_code(m);
+		if (field_scan_language(m) < 0)
+			return -ENOMEM;
 	} else {
 		m->elf.machine = ELF_MACHINE_NONE;
 	}
@@ -273,5 +335,6 @@ void field_map_free(struct field_map *m)
 	if (!m)
 		return;
 	free(m->kinds);
+	free(m->areas);
 	free(m);
 }

@@ -29,8 +29,10 @@ enum field_kind {
 	FIELD_OFFSET64, /* file offset */
 	FIELD_SPECIAL32, /* by its place: name, length or back pointer */
 	FIELD_SPECIAL64, /* by its place: length, count or string offset */
-	FIELD_MARK,     /* during the scan only: a function starts here */
+	FIELD_SITE,     /* a byte of a ULEB128 number in .gcc_except_table */
 	FIELD_KIND_MAX,
+	/* during the scan only: a function starts here */
+	FIELD_MARK = FIELD_SITE,
 	/* AArch64: whole instructions; what they are is in them */
 	FIELD_A64_BRANCH26 = FIELD_BRANCH,
 	FIELD_A64_BRANCH19 = FIELD_MEMORY0,
@@ -47,7 +49,16 @@ struct field_map {
 	size_t len;
 	uint8_t *kinds;      /* two to a byte */
 	struct elf elf;
+	/* what .gcc_except_table holds for which function: offsets in the file, by area */
+	struct field_area {
+		uint32_t area, function;
+	} *areas;
+	size_t n_areas;
+	uint64_t lazy_from, lazy_to; /* words that .rela.plt fills: offsets in the file */
 };
+
+/* Areas are at most one for so many bytes of the file: their memory counts for the device. */
+#define FIELD_AREA_BYTES 128U
 
 /* Scan a file. A file that is no ELF file has a map without fields. */
 int field_map_new(const uint8_t *data, size_t len, struct field_map **ret) MUST_CHECK;
@@ -70,6 +81,8 @@ static inline void field_mark(struct field_map *m, size_t at, enum field_kind ki
 
 static inline unsigned field_width(enum field_kind kind)
 {
+	if (kind == FIELD_SITE)
+		return 1;
 	return kind == FIELD_ADDR64 || kind == FIELD_OFFSET64 || kind == FIELD_SPECIAL64 ? 8 : 4;
 }
 
@@ -96,8 +109,21 @@ static inline bool field_is_a64(const struct field_map *m, enum field_kind kind)
  */
 bool field_a64_target(const struct field_map *m, size_t at, uint64_t *ret);
 
+/* A number of a call site: its bytes, and the places of code that it leads from and to. */
+struct field_site {
+	size_t at, end;
+	uint64_t value;
+	uint64_t from, to; /* addresses; the number is to - from */
+	bool is_length;    /* to is the end of a range */
+	bool is_nothing;   /* no landing pad: 0 whatever moves */
+};
+
+/* Of the number that a FIELD_SITE byte belongs to. */
+bool field_site_at(const struct field_map *m, size_t at, struct field_site *ret);
+
 /* The parts of the scan, in the order they run. */
 void field_scan_headers(struct field_map *m);
 void field_scan_sections(struct field_map *m);
 void field_scan_frames(struct field_map *m, const struct elf_section *s);
 void field_scan_code(struct field_map *m);
+int field_scan_language(struct field_map *m) MUST_CHECK;

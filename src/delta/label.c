@@ -36,18 +36,18 @@ static uint64_t label_string(const struct field_map *m, const struct elf_section
 /* Labels of what is no plain reference; the same in all passes. */
 static uint64_t label_other(const struct field_map *m, size_t at, enum field_kind kind)
 {
-	uint64_t value = elf_u32(m->data + at);
+	uint64_t value;
 
 	if (kind != FIELD_SYMBOL32 && kind != FIELD_SPECIAL32)
 		return 0;
+	value = elf_u32(m->data + at);
 	for (unsigned i = 0; i < m->elf.n_sections; i++) {
 		const struct elf_section *s = &m->elf.sections[i];
 
 		if (s->kind == ELF_SECTION_DYNSYM && kind == FIELD_SYMBOL32 &&
 		    value < s->bytes / SYMBOL_BYTES)
 			return label_string(m, s, elf_u32(m->data + s->offset + value * SYMBOL_BYTES));
-		if ((s->kind == ELF_SECTION_DYNSYM || s->kind == ELF_SECTION_SYMTAB) &&
-		    kind == FIELD_SPECIAL32 && at >= s->offset && at - s->offset < s->bytes)
+		if (kind == FIELD_SPECIAL32 && elf_names_strings(s) && at >= s->offset && at - s->offset < s->bytes)
 			return label_string(m, s, value);
 	}
 	return 0;
@@ -59,6 +59,8 @@ static void label_put(uint8_t *into, enum field_kind kind, uint64_t h)
 	h = label_mix(h, (uint64_t)kind + 1);
 	if (field_width(kind) == 8)
 		elf_put_u64(into, h);
+	else if (field_width(kind) == 1)
+		*into = (uint8_t)(h >> 56);
 	else
 		elf_put_u32(into, (uint32_t)(h >> 32));
 }

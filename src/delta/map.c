@@ -24,6 +24,9 @@ struct move_map {
 	uint32_t *blocks; /* first interval that ends behind the block's start */
 	size_t n_blocks;
 	const struct elf *old_elf, *new_elf;
+	const struct op *ops;
+	uint32_t *starts; /* of each operation in the new file */
+	size_t n_ops;
 	struct learned *learned;
 	unsigned learned_bits;
 	struct learned breaks[BREAKS_MAX];
@@ -36,6 +39,7 @@ void move_map_free(struct move_map *m)
 		return;
 	free(m->intervals);
 	free(m->blocks);
+	free(m->starts);
 	free(m->learned);
 	free(m);
 }
@@ -171,7 +175,13 @@ int move_map_new(const struct op *ops, size_t n_ops, size_t old_len, const struc
 
 	if (!m || !copies)
 		return -ENOMEM;
+	m->starts = calloc(n_ops + 1, sizeof(*m->starts));
+	if (!m->starts)
+		return -ENOMEM;
+	m->ops = ops;
+	m->n_ops = n_ops;
 	for (size_t i = 0; i < n_ops; i++) {
+		m->starts[i] = new;
 		if (ops[i].copy_len)
 			copies[n++] = (struct interval){ops[i].old, ops[i].copy_len, new};
 		new += ops[i].copy_len + ops[i].rest_len;
@@ -240,6 +250,25 @@ uint64_t move_offset(const struct move_map *m, uint64_t old)
 
 	(void)move_covered(m, old, &new);
 	return new;
+}
+
+bool move_back(const struct move_map *m, uint64_t new, uint64_t *ret_old, uint64_t *ret_left)
+{
+	size_t low = 0, high = m->n_ops;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (m->starts[middle] <= new)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (!low || new - m->starts[low - 1] >= m->ops[low - 1].copy_len)
+		return false;
+	*ret_old = m->ops[low - 1].old + (new - m->starts[low - 1]);
+	*ret_left = m->ops[low - 1].copy_len - (new - m->starts[low - 1]);
+	return true;
 }
 
 uint64_t move_end_offset(const struct move_map *m, uint64_t old_end)

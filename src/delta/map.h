@@ -34,7 +34,7 @@ struct interval {
 
 struct move_map;
 
-/* ops are borrowed during the call; they must lie within old_len and a new file of 31 bits. */
+/* ops are borrowed as long as the map lives; they must lie within old_len and a new file of 31 bits. */
 int move_map_new(const struct op *ops, size_t n_ops, size_t old_len, const struct elf *old_elf,
 		 struct move_map **ret) MUST_CHECK;
 void move_map_free(struct move_map *m);
@@ -46,6 +46,8 @@ void move_map_set_new(struct move_map *m, const struct elf *new_elf);
 
 /* Where an old offset has gone; for one that was not copied, as its neighbours before it. */
 uint64_t move_offset(const struct move_map *m, uint64_t old);
+/* Where a new offset comes from, and how much of the copy is left there; false if it was sent. */
+bool move_back(const struct move_map *m, uint64_t new, uint64_t *ret_old, uint64_t *ret_left);
 /* The end of a range goes where its last byte went. */
 uint64_t move_end_offset(const struct move_map *m, uint64_t old_end);
 

@@ -187,7 +187,7 @@ static uint64_t predict_special32(struct predict *p, size_t old_at, size_t new_a
 
 	if (!s)
 		return v;
-	if (s->kind == ELF_SECTION_DYNSYM || s->kind == ELF_SECTION_SYMTAB)
+	if (elf_names_strings(s))
 		return predict_string(p, s, v);
 	if (s->is_plt)
 		return predict_relocation(p, v);
@@ -250,6 +250,11 @@ static uint64_t predict_special64(struct predict *p, size_t old_at, size_t new_a
 	s = predict_section(p, old_at);
 	if (s && (s->kind == ELF_SECTION_DYNSYM || s->kind == ELF_SECTION_SYMTAB) && new_at >= 8)
 		return move_end_addr(p->moves, elf_u64(at - 8) + v) - elf_u64(p->new + new_at - 8);
+	/* before the first entry there is none to count from */
+	if (s && s->kind == ELF_SECTION_RELR && old_at == s->offset)
+		return move_addr(p->moves, v);
+	if (s && s->kind == ELF_SECTION_RELR)
+		return relr_predict(&p->relr, p->old, p->moves, p->new_elf, p->new, new_at, v);
 	if (s && s->kind == ELF_SECTION_DYNAMIC)
 		return predict_dynamic(p, s, elf_u64(at - 8), v);
 	return v;
@@ -307,10 +312,10 @@ static void predict_learn_a64(struct predict *p, size_t old_at, size_t new_at)
 }
 
 /* Put a value behind those that are there, if it is another one. */
-static void predict_add(struct predicted *ret, uint64_t value, bool is_wide)
+static void predict_add(struct predicted *ret, uint64_t value, unsigned width)
 {
-	if (!is_wide)
-		value &= 0xffffffffU;
+	if (width < 8)
+		value &= (UINT64_C(1) << 8 * width) - 1;
 	for (unsigned i = 0; i < ret->n; i++)
 		if (ret->value[i] == value)
 			return;
@@ -318,21 +323,42 @@ static void predict_add(struct predicted *ret, uint64_t value, bool is_wide)
 		ret->value[ret->n++] = value;
 }
 
+/* A byte of a number of a call site: the number that its places have now, as long as it was. */
+static uint64_t predict_site(const struct predict *p, size_t old_at)
+{
+	uint64_t from, to, value;
+	struct field_site site;
+
+	if (!field_site_at(p->old, old_at, &site) || site.is_nothing)
+		return p->old->data[old_at];
+	from = move_addr(p->moves, site.from);
+	to = site.is_length ? move_end_addr(p->moves, site.to) : move_addr(p->moves, site.to);
+	value = to - from;
+	if (value >> 7 * (site.end - site.at))
+		return p->old->data[old_at];
+	return (value >> 7 * (old_at - site.at) & 0x7f) | (old_at + 1 < site.end ? 0x80 : 0);
+}
+
 void predict_field(struct predict *p, enum field_kind kind, size_t old_at, size_t new_at,
 		   struct predicted *ret)
 {
-	bool is_wide = field_width(kind) == 8;
+	unsigned width = field_width(kind);
 	const uint8_t *at = p->old->data + old_at;
-	uint64_t value = is_wide ? elf_u64(at) : elf_u32(at);
+	uint64_t value;
 
 	ret->n = 0;
 	ret->from = 0;
 	ret->is_reference = false;
+	if (kind == FIELD_SITE) {
+		predict_add(ret, predict_site(p, old_at), width);
+		return;
+	}
+	value = width == 8 ? elf_u64(at) : elf_u32(at);
 	if (field_is_a64(p->old, kind)) {
 		ret->is_reference = field_a64_target(p->old, old_at, &ret->target);
 		if (ret->is_reference)
 			value = predict_a64(p, old_at, new_at, move_addr(p->moves, ret->target));
-		predict_add(ret, value, false);
+		predict_add(ret, value, width);
 		return;
 	}
 	ret->is_reference = predict_parts(p, kind, old_at, new_at, &ret->target, &ret->from);
@@ -348,23 +374,27 @@ void predict_field(struct predict *p, enum field_kind kind, size_t old_at, size_
 		value = predict_special32(p, old_at, new_at);
 	else if (kind == FIELD_SPECIAL64)
 		value = predict_special64(p, old_at, new_at);
-	predict_add(ret, value, is_wide);
+	predict_add(ret, value, width);
 }
 
 void predict_more(const struct predict *p, enum field_kind kind, size_t old_at, size_t new_at,
 		  struct predicted *ret)
 {
-	bool is_wide = field_width(kind) == 8;
+	unsigned width = field_width(kind);
 	const uint8_t *at = p->old->data + old_at;
 
+	if (width == 1) {
+		predict_add(ret, *at, width);
+		return;
+	}
 	if (ret->is_reference && field_is_a64(p->old, kind))
 		predict_add(ret, predict_a64(p, old_at, new_at,
-					     move_addr_second(p->moves, ret->target)), false);
+					     move_addr_second(p->moves, ret->target)), width);
 	else if (ret->is_reference)
-		predict_add(ret, move_addr_second(p->moves, ret->target) - ret->from, is_wide);
-	predict_add(ret, is_wide ? elf_u64(at) : elf_u32(at), is_wide);
+		predict_add(ret, move_addr_second(p->moves, ret->target) - ret->from, width);
+	predict_add(ret, width == 8 ? elf_u64(at) : elf_u32(at), width);
 	for (unsigned i = 0; i < PREDICT_RECENT; i++)
-		predict_add(ret, ret->value[0] + (uint64_t)p->recent[i], is_wide);
+		predict_add(ret, ret->value[0] + (uint64_t)p->recent[i], width);
 }
 
 void predict_learn(struct predict *p, enum field_kind kind, size_t old_at, size_t new_at)
@@ -372,6 +402,8 @@ void predict_learn(struct predict *p, enum field_kind kind, size_t old_at, size_
 	const uint8_t *at = p->new + new_at;
 	uint64_t target, from;
 
+	if (kind == FIELD_SITE)
+		return;
 	if (field_is_a64(p->old, kind)) {
 		predict_learn_a64(p, old_at, new_at);
 		return;

@@ -8,6 +8,7 @@
 
 #include "delta/field.h"
 #include "delta/map.h"
+#include "delta/relr.h"
 
 #define PREDICT_RECENT 2U
 #define PREDICT_MAX 6U
@@ -28,6 +29,7 @@ struct predict {
 	struct move_map *moves;
 	const struct elf_section *section; /* of the field that was asked for last */
 	uint64_t table_old, table_new;     /* the jump table at hand; table_old 0: not known */
+	struct relr relr;
 	int64_t *recent;                   /* how far misses were off, newest first */
 };
 

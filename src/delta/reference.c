@@ -9,15 +9,34 @@ static size_t reference_table_start(const struct field_map *m, size_t at)
 	return at;
 }
 
+static bool reference_in_relr(const struct field_map *m, size_t at)
+{
+	const struct elf_section *s = elf_find(&m->elf, ELF_SECTION_RELR);
+
+	return s && at >= s->offset && at - s->offset < s->bytes;
+}
+
 bool reference_target(const struct field_map *m, size_t at, enum field_kind kind, uint64_t *ret)
 {
-	uint64_t addr, value = (uint64_t)(int64_t)(int32_t)elf_u32(m->data + at);
+	uint64_t addr, value;
 
+	if (kind == FIELD_SITE) {
+		struct field_site site;
+
+		if (!field_site_at(m, at, &site) || site.is_nothing)
+			return false;
+		*ret = site.to;
+		return true;
+	}
 	if (field_is_a64(m, kind))
 		return field_a64_target(m, at, ret);
+	value = (uint64_t)(int64_t)(int32_t)elf_u32(m->data + at);
 	if (!elf_addr_of(&m->elf, at, &addr))
 		addr = at;
 	switch (kind) {
+	case FIELD_SPECIAL64:
+		*ret = elf_u64(m->data + at);
+		return !(*ret & 1) && reference_in_relr(m, at);
 	case FIELD_BRANCH:
 	case FIELD_MEMORY0:
 	case FIELD_MEMORY1:

@@ -12,12 +12,12 @@
 
 uint64_t table_file_memory(uint64_t old_bytes, uint64_t new_bytes)
 {
-	/* the files, the map of fields, the index over old offsets, the table of repeats */
+	/* files, map of fields, index over old offsets, areas of functions, table of repeats */
 	uint64_t repeats = 4U << 10;
 
 	while (repeats < 4U << 20 && repeats / 4 < old_bytes)
 		repeats *= 2;
-	return old_bytes + old_bytes / 2 + old_bytes / 128 + new_bytes + repeats;
+	return old_bytes + old_bytes / 2 + old_bytes / 128 + old_bytes / 16 + new_bytes + repeats;
 }
 
 uint64_t table_fixed_memory(const struct delta_header *h)

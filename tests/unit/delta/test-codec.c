@@ -68,11 +68,15 @@ static void test_codec_damaged_programs(void **state)
 {
 	AUTO_DONE(buffer) struct buffer elf = fixture_golden("old.elf");
 	AUTO_DONE(buffer) struct buffer other = fixture_golden("new.elf");
+	AUTO_DONE(buffer) struct buffer rich = fixture_golden("rich-old.elf");
+	AUTO_DONE(buffer) struct buffer rich_new = fixture_golden("rich-new.elf");
 	struct random r = {3};
 
 	(void)state;
 	check_pair(&elf, &other);
 	check_pair(&other, &elf);
+	check_pair(&rich, &rich_new);
+	check_pair(&rich_new, &rich);
 	for (unsigned i = 0; i < 40; i++) {
 		AUTO_DONE(buffer) struct buffer old = random_edits(&r, &elf, 1 + i % 3);
 		AUTO_DONE(buffer) struct buffer new = random_edits(&r, &other, 1 + i % 3);
@@ -87,6 +91,15 @@ static void test_codec_damaged_programs(void **state)
 		check_pair(&old, &new);
 		check_pair(&elf, &new);
 	}
+	for (unsigned i = 0; i < 20; i++) {
+		AUTO_DONE(buffer) struct buffer old = buffer_of(1U << 20);
+
+		/* tables that lie: bytes anywhere are others */
+		buffer_put(&old, rich.data, rich.len);
+		for (unsigned k = 0; k < 40; k++)
+			old.data[64 + random_below(&r, old.len - 64)] = (uint8_t)random_next(&r);
+		check_pair(&old, &rich_new);
+	}
 }
 
 static void test_codec_small_patch_is_small(void **state)
@@ -95,10 +108,16 @@ static void test_codec_small_patch_is_small(void **state)
 	AUTO_DONE(buffer) struct buffer new = fixture_golden("new.elf");
 	AUTO_DONE(buffer) struct buffer delta = buffer_of(1U << 20);
 	AUTO_DONE(buffer) struct buffer none = buffer_of(1U << 20);
+	AUTO_DONE(buffer) struct buffer rich = fixture_golden("rich-old.elf");
+	AUTO_DONE(buffer) struct buffer rich_new = fixture_golden("rich-new.elf");
 
 	(void)state;
 	encode_pair(&old, &new, &delta);
 	assert_in_range(delta.len, 60, 260);
+	/* tables of symbols, versions, exceptions and packed relocations that all moved */
+	buffer_clear(&delta);
+	encode_pair(&rich, &rich_new, &delta);
+	assert_in_range(delta.len, 200, 450);
 	/* the same file again: header, digests and little else */
 	encode_pair(&new, &new, &none);
 	assert_in_range(none.len, 30, 60);
