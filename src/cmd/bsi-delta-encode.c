@@ -8,27 +8,13 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "cmd/bsi-delta.h"
 #include "cmd/progress.h"
 
-static void encode_progress(void *ctx, size_t n_done, size_t n_files)
-{
-	progress_show(ctx, "encoding files", n_done, n_files);
-}
-
-static int encode_job(const struct delta_job *job, struct delta_file_stats *stats,
-	struct buffer *out, struct error *reterr)
-{
-	struct progress progress = progress_start();
-	struct delta_encode_options options = {
-		.progress = encode_progress, .ctx = &progress, .stats = stats};
-	int r = delta_encode(delta_job_set(job), &options, out, reterr);
-
-	progress_end(&progress);
-	return r;
-}
+#define THREADS_MAX 64U
 
 static uint64_t job_bytes(const struct delta_set *set)
 {
@@ -37,6 +23,40 @@ static uint64_t job_bytes(const struct delta_set *set)
 	for (size_t i = 0; i < set->n_files; i++)
 		bytes += set->files[i].len;
 	return bytes;
+}
+
+struct encode_progress {
+	struct progress shown;
+	uint64_t done, total;
+};
+
+static void encode_progress(void *ctx, enum encode_step step, uint64_t bytes)
+{
+	struct encode_progress *p = ctx;
+
+	(void)step;
+	p->done += bytes;
+	progress_show(&p->shown, "encoding", p->done, p->total);
+}
+
+static int encode_job(struct verb_call *call, const struct delta_job *job, struct buffer *out,
+	struct error *reterr)
+{
+	const struct delta_set *set = delta_job_set(job);
+	struct encode_progress progress = {
+		.shown = progress_start(), .total = job_bytes(set) * ENCODE_STEP_MAX};
+	struct delta_encode_options options = {.progress = encode_progress, .ctx = &progress};
+	long n_processors = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t n_threads = n_processors > 0 ? (uint64_t)n_processors : 1;
+	int r = call_number(call, "threads", THREADS_MAX, &n_threads, reterr);
+
+	if (r < 0)
+		return r;
+	options.n_threads = (unsigned)(n_threads < THREADS_MAX ? n_threads : THREADS_MAX);
+	progress_show(&progress.shown, "encoding", 0, progress.total);
+	r = delta_encode(set, &options, out, reterr);
+	progress_end(&progress.shown);
+	return r;
 }
 
 int delta_verb_encode(struct verb_call *call, struct error *reterr)
@@ -50,7 +70,7 @@ int delta_verb_encode(struct verb_call *call, struct error *reterr)
 	int r = delta_job_new(call_argument(call, 0), call_argument(call, 1), &job, reterr);
 
 	if (r >= 0)
-		r = encode_job(job, NULL, &out, reterr);
+		r = encode_job(call, job, &out, reterr);
 	if (r < 0)
 		return r;
 	dir_fd = open_parent(path, &name);
@@ -132,7 +152,7 @@ int delta_verb_bench(struct verb_call *call, struct error *reterr)
 	int r = delta_job_new(call_argument(call, 0), call_argument(call, 1), &job, reterr);
 
 	if (r >= 0)
-		r = encode_job(job, NULL, &out, reterr);
+		r = encode_job(call, job, &out, reterr);
 	if (r < 0)
 		return r;
 	encoded = bench_now_us();

@@ -68,18 +68,20 @@ static int job_pair(struct delta_job *job)
 		return r;
 	for (size_t i = 0; i < n_new; i++) {
 		struct delta_input_file *f = &job->files[i];
-		size_t at = job->pairs[i].old;
 
 		f->data = job->news[i].data;
 		f->len = job->news[i].len;
-		if (job->pairs[i].reason == PAIR_NONE || !f->len || !olds[at].len)
-			continue;
-		if (!index[at]) {
-			job->references[job->set.n_references++] = olds[at];
-			index[at] = (uint32_t)job->set.n_references;
+		f->has_earlier = job->pairs[i].reason == PAIR_EARLIER;
+		f->earlier = job->pairs[i].earlier;
+		for (unsigned j = 0; j < job->pairs[i].n_old; j++) {
+			size_t at = job->pairs[i].old[j];
+
+			if (!index[at]) {
+				job->references[job->set.n_references++] = olds[at];
+				index[at] = (uint32_t)job->set.n_references;
+			}
+			f->references[f->n_references++] = index[at] - 1;
 		}
-		f->references[0] = index[at] - 1;
-		f->n_references = 1;
 	}
 	job->set.n_files = n_new;
 	return 0;
@@ -165,8 +167,5 @@ const char *delta_job_path(const struct delta_job *job, size_t file)
 
 const char *delta_job_pairing(const struct delta_job *job, size_t file)
 {
-	static const char *const words[PAIR_REASON_MAX] = {"none", "path", "content", "soname",
-		"sketch"};
-
-	return words[job->pairs[file].reason];
+	return pair_reason_names[job->pairs[file].reason];
 }

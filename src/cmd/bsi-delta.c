@@ -5,6 +5,7 @@
 #include <signal.h>
 
 static const struct verb_option encode_options[] = {
+	{"threads", VERB_VALUE, "N", "plan N files at a time (as many as there are processors)"},
 	{0},
 };
 

@@ -679,7 +679,8 @@ int body_code(struct body *b, struct coder *c, const struct body_file *file)
 	predict_init(&w.predict, file->old, moves, file->new, b->recent);
 	for (size_t i = 0; i < file->n_ops; i++)
 		has_sent |= file->ops[i].rest == OP_REST_BYTES && file->ops[i].rest_len;
-	r = literal_start(b->literal, file->old->data, file->old->len, file->new, has_sent);
+	r = literal_start(b->literal, file->old->data, file->old->len,
+			  &(struct literal_new){file->new, file->behind, file->place}, has_sent);
 	if (r < 0)
 		return r;
 	if (has_sent && file->train_shift)

@@ -55,6 +55,8 @@ struct body_file {
 	size_t n_ops;
 	uint8_t *new; /* decoding: written; encoding: read, with zeros where it is derived */
 	size_t new_len;
+	size_t behind;  /* bytes before new that were made earlier */
+	uint32_t place; /* of new among all that was made, modulo 2^32 */
 	unsigned train_shift; /* how much of the old file is learned: see docs/formats/delta.md */
 };
 

@@ -11,10 +11,10 @@
 #include "delta/derive.h"
 #include "delta/file_mode.h"
 #include "delta/mix.h"
+#include "delta/part.h"
 #include "delta/table.h"
+#include "delta/window.h"
 
-/* What is looked through for all files may be this many times what the delta names and makes. */
-#define LOAD_FACTOR_MAX 8U
 #define WRITE_PIECE_BYTES (1U << 20)
 
 /* The bytes behind the header, then the rest of the source. */
@@ -51,15 +51,18 @@ struct decode {
 	uint8_t *old;
 	size_t old_len;
 	struct delta_file old_of;
-	struct field_map *fields, *plain;
+	struct field_map *fields; /* of the part before */
+	bool fields_are_plain, fields_are_kept;
+	struct window window;
+	struct part_models parts;
 	struct body_stats before;
-	uint64_t loaded, written;
+	uint64_t work, work_limit, written;
+	uint64_t spare; /* memory for what belongs to one file */
 };
 
 static void decode_forget(struct decode *d)
 {
 	field_map_free(take_ptr(d->fields));
-	field_map_free(take_ptr(d->plain));
 	free(take_ptr(d->old));
 	d->old_len = 0;
 }
@@ -71,6 +74,7 @@ static void decode_free(struct decode *d)
 	decode_forget(d);
 	literal_free(d->text_model);
 	body_free(d->body);
+	window_done(&d->window);
 	hasher_free(d->hasher);
 	delta_tables_done(&d->tables);
 	free(d->coder);
@@ -149,23 +153,38 @@ static int decode_check_reference(const struct delta_reference *ref, const uint8
 	return 0;
 }
 
+/*
+ * Old files are read, and then looked through for each part that is made from them: in all at most
+ * a constant times what the delta names and makes, however often one file is named.
+ */
+static int decode_charge(struct decode *d, uint64_t bytes, struct error *reterr)
+{
+	const struct delta_header *h = &d->tables.header;
+	uint64_t limit = h->output_bytes;
+
+	for (uint64_t i = 0; !d->work_limit && i < h->n_references; i++)
+		limit += d->tables.references[i].bytes;
+	if (!d->work_limit)
+		d->work_limit = limit * DELTA_WORK_FACTOR;
+	d->work += bytes;
+	if (d->work > d->work_limit)
+		return error_set(reterr, -BSI_E_LIMIT, "the delta uses base files too often");
+	return 0;
+}
+
 /* Have the references of a file at hand, as one run of bytes. */
 static int decode_load(struct decode *d, const struct delta_file *f, struct error *reterr)
 {
-	const struct delta_header *h = &d->tables.header;
-	uint64_t total = 0, at = 0, limit = h->output_bytes;
+	uint64_t total = table_old_bytes(&d->tables, f), at = 0;
+	int r;
 
-	for (unsigned i = 0; i < f->n_references; i++)
-		total += d->tables.references[f->references[i]].bytes;
-	for (uint64_t i = 0; i < h->n_references; i++)
-		limit += d->tables.references[i].bytes;
-	d->loaded += total;
-	if (d->loaded / LOAD_FACTOR_MAX > limit)
-		return error_set(reterr, -BSI_E_LIMIT, "the delta uses base files too often");
 	if (d->old && d->old_of.n_references == f->n_references &&
 	    memcmp(d->old_of.references, f->references,
 		   f->n_references * sizeof(f->references[0])) == 0)
 		return 0;
+	r = decode_charge(d, total, reterr);
+	if (r < 0)
+		return r;
 	decode_forget(d);
 	d->old = malloc((size_t)total + 1);
 	if (!d->old)
@@ -174,8 +193,8 @@ static int decode_load(struct decode *d, const struct delta_file *f, struct erro
 	d->old_of = *f;
 	for (unsigned i = 0; i < f->n_references; i++) {
 		const struct delta_reference *ref = &d->tables.references[f->references[i]];
-		int r = d->io->load(d->io->ctx, f->references[i], ref, d->old + at, reterr);
 
+		r = d->io->load(d->io->ctx, f->references[i], ref, d->old + at, reterr);
 		if (r >= 0)
 			r = decode_check_reference(ref, d->old + at, reterr);
 		if (r < 0)
@@ -204,60 +223,126 @@ static int decode_derive(uint8_t *new, size_t new_len, const struct op *ops, siz
 	return 0;
 }
 
-static void decode_report(struct decode *d, uint32_t index, uint64_t spent, bool is_plain)
+static void decode_report(struct decode *d, uint32_t index, const struct delta_file_stats *stats)
 {
-	struct delta_file_stats stats = {
-		.bytes = (coder_spent(d->coder) - spent) >> 19, .is_plain = is_plain};
+	struct delta_file_stats s = *stats;
 
 	if (!d->io->end)
 		return;
-	body_stats_between(&d->before, body_stats(d->body), &stats.body);
+	body_stats_between(&d->before, body_stats(d->body), &s.body);
 	d->before = *body_stats(d->body);
-	d->io->end(d->io->ctx, index, &stats);
+	d->io->end(d->io->ctx, index, &s);
 }
 
-/* The operations and the content of one file, into new. */
-static int decode_content(struct decode *d, const struct delta_file *f, uint8_t *new,
-			  uint64_t ops_max, uint32_t index)
+/* The map of fields of a part's source; the last one is kept, as the next part may have the same. */
+static int decode_fields(struct decode *d, const uint8_t *source, size_t len, bool is_plain,
+			 bool is_old)
+{
+	int r;
+
+	if (d->fields && d->fields_are_kept && is_old && d->fields_are_plain == is_plain &&
+	    d->fields->data == source && d->fields->len == len)
+		return 0;
+	field_map_free(take_ptr(d->fields));
+	r = is_plain ? field_map_new_plain(source, len, &d->fields) :
+		       field_map_new(source, len, &d->fields);
+	d->fields_are_plain = is_plain;
+	d->fields_are_kept = is_old;
+	return r;
+}
+
+/* A part whose source is known, in place. */
+struct decode_part {
+	struct part part;
+	const uint8_t *source;
+	uint8_t *new;
+	size_t behind;
+	uint32_t place;
+	uint64_t ops_max;
+};
+
+static int decode_content(struct decode *d, const struct decode_part *p,
+			  struct delta_file_stats *stats)
 {
 	AUTO_FREE struct op *ops = NULL;
-	struct field_map **fields;
 	struct file_mode mode = {0};
-	uint64_t spent = coder_spent(d->coder);
 	size_t n_ops = 0;
 	int r;
 
 	file_mode_code(d->coder, &mode);
-	fields = mode.is_plain ? &d->plain : &d->fields;
-	if (!*fields) {
-		/* one map at a time: that is what the header counts */
-		field_map_free(take_ptr(d->fields));
-		field_map_free(take_ptr(d->plain));
-		r = mode.is_plain ? field_map_new_plain(d->old, d->old_len, fields) :
-				    field_map_new(d->old, d->old_len, fields);
-		if (r < 0)
-			return r;
-	}
-	r = body_code_ops(d->body, d->coder, d->old_len, (size_t)f->bytes,
-			  ops_max > SIZE_MAX ? SIZE_MAX : (size_t)ops_max, &ops, &n_ops);
+	stats->is_plain &= mode.is_plain;
+	r = decode_fields(d, p->source, p->part.source_len, mode.is_plain,
+			  p->part.source == PART_SOURCE_OLD);
+	if (r < 0)
+		return r;
+	r = body_code_ops(d->body, d->coder, p->part.source_len, p->part.len,
+			  p->ops_max > SIZE_MAX ? SIZE_MAX : (size_t)p->ops_max, &ops, &n_ops);
 	if (r >= 0) {
-		struct body_file file = {*fields, ops, n_ops, new, (size_t)f->bytes,
-					 mode.train_shift};
+		struct body_file file = {d->fields, ops, n_ops, p->new, p->part.len,
+					 p->behind, p->place, mode.train_shift};
 		r = body_code(d->body, d->coder, &file);
 	}
 	if (r >= 0)
-		decode_report(d, index, spent, mode.is_plain);
-	if (r >= 0)
-		r = decode_derive(new, (size_t)f->bytes, ops, n_ops);
+		r = decode_derive(p->new, p->part.len, ops, n_ops);
 	return r;
+}
+
+/* One part of the file at hand; memory: what the header leaves for it. */
+static int decode_part(struct decode *d, uint8_t *file, bool divided, struct part_place *place,
+		       uint64_t memory, struct delta_file_stats *stats, struct error *reterr)
+{
+	struct decode_part p = {.new = file + place->done, .behind = place->reach + place->done,
+				.place = (uint32_t)(d->written + place->done)};
+	uint64_t spare;
+	int r = part_code(&d->parts, d->coder, divided, place, &p.part);
+
+	if (r < 0)
+		return r;
+	if (!checked_sub(memory, table_part_memory(p.part.source_len), &spare))
+		return error_set(reterr, -BSI_E_FORMAT, "the delta names too little memory");
+	r = decode_charge(d, p.part.source_len, reterr);
+	if (r < 0)
+		return r;
+	p.ops_max = spare / TABLE_OP_BYTES;
+	p.source = (const uint8_t *)"";
+	if (p.part.source == PART_SOURCE_MADE)
+		p.source = p.new - p.part.at;
+	else if (p.part.source == PART_SOURCE_OLD && p.part.source_len)
+		p.source = d->old + p.part.at;
+	stats->n_parts++;
+	return decode_content(d, &p, stats);
+}
+
+static int decode_parts(struct decode *d, uint32_t index, uint8_t *new, uint64_t memory,
+			struct error *reterr)
+{
+	const struct delta_file *f = &d->tables.files[index];
+	struct part_place place = part_place_of((size_t)f->bytes, d->old_len,
+						window_reach(&d->window));
+	struct delta_file_stats stats = {.is_plain = true};
+	uint64_t spent = coder_spent(d->coder);
+	bool divided = part_code_divided(&d->parts, d->coder, false);
+
+	while (place.done < place.file_len) {
+		int r = decode_part(d, new, divided, &place, memory, &stats, reterr);
+
+		if (r >= 0)
+			r = d->coder->err;
+		if (r < 0)
+			return reterr && reterr->code == r ?
+				       r : error_set(reterr, r, "file %u of the delta is damaged: %s",
+						     index, error_text(r));
+	}
+	stats.bytes = (coder_spent(d->coder) - spent) >> 19;
+	decode_report(d, index, &stats);
+	return 0;
 }
 
 static int decode_file(struct decode *d, uint32_t index, struct error *reterr)
 {
-	const struct delta_header *h = &d->tables.header;
 	const struct delta_file *f = &d->tables.files[index];
-	AUTO_FREE uint8_t *new = NULL;
-	uint64_t memory, spare;
+	uint64_t spare;
+	uint8_t *new;
 	int r;
 
 	if (d->io->begin) {
@@ -267,22 +352,15 @@ static int decode_file(struct decode *d, uint32_t index, struct error *reterr)
 	}
 	if (!f->bytes)
 		return 0;
-	memory = table_fixed_memory(h);
-	for (unsigned i = 0; i < f->n_references; i++)
-		memory += d->tables.references[f->references[i]].bytes;
-	memory = table_fixed_memory(h) + table_file_memory(memory - table_fixed_memory(h), f->bytes);
-	if (!checked_sub(h->memory_bytes, memory, &spare))
+	if (!checked_sub(d->spare, table_old_bytes(&d->tables, f), &spare))
 		return error_set(reterr, -BSI_E_FORMAT, "the delta names too little memory");
 	r = decode_load(d, f, reterr);
 	if (r < 0)
 		return r;
-	new = malloc((size_t)f->bytes);
-	if (!new)
-		return -ENOMEM;
-	r = decode_content(d, f, new, spare / TABLE_OP_BYTES, index);
+	new = window_begin(&d->window, (size_t)f->bytes);
+	r = decode_parts(d, index, new, spare, reterr);
 	if (r < 0)
-		return error_set(reterr, r, "file %u of the delta is damaged: %s", index,
-				 error_text(r));
+		return r;
 	hasher_update(d->hasher, new, (size_t)f->bytes);
 	for (size_t at = 0; at < f->bytes;) {
 		size_t n = f->bytes - at < WRITE_PIECE_BYTES ? (size_t)f->bytes - at :
@@ -295,6 +373,28 @@ static int decode_file(struct decode *d, uint32_t index, struct error *reterr)
 		d->written += n;
 	}
 	return 0;
+}
+
+/* All that outlives a file; what of the stated memory is left for a file's own. */
+static int decode_prepare(struct decode *d, struct error *reterr)
+{
+	const struct delta_header *h = &d->tables.header;
+	uint64_t longest = 0;
+	int r;
+
+	if (!checked_sub(h->memory_bytes, table_fixed_memory(h), &d->spare) ||
+	    !checked_sub(d->spare, table_new_memory(&d->tables), &d->spare))
+		return error_set(reterr, -BSI_E_FORMAT, "the delta names too little memory");
+	for (uint64_t i = 0; i < h->n_files; i++)
+		if (d->tables.files[i].bytes > longest)
+			longest = d->tables.files[i].bytes;
+	part_models_init(&d->parts);
+	r = window_init(&d->window, longest, h->output_bytes);
+	if (r >= 0)
+		r = hasher_new(&d->hasher);
+	if (r >= 0)
+		r = body_new(h->model_bits, &d->body);
+	return r;
 }
 
 int delta_decode(const struct delta_source *source, uint64_t memory_max,
@@ -310,9 +410,7 @@ int delta_decode(const struct delta_source *source, uint64_t memory_max,
 		return r;
 	h = &d->tables.header;
 	d->io = io;
-	r = hasher_new(&d->hasher);
-	if (r >= 0)
-		r = body_new(h->model_bits, &d->body);
+	r = decode_prepare(d, reterr);
 	if (r >= 0 && io->meta)
 		r = io->meta(io->ctx, d->tables.meta, d->tables.meta_len, h, reterr);
 	if (r < 0)

@@ -16,7 +16,8 @@
 /* What one file cost. */
 struct delta_file_stats {
 	uint64_t bytes; /* of the delta */
-	bool is_plain;
+	bool is_plain;  /* all its parts are */
+	unsigned n_parts;
 	struct body_stats body;
 };
 

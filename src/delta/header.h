@@ -21,6 +21,8 @@
 #define DELTA_OUTPUT_BYTES_MAX (UINT64_C(1) << 40)
 #define DELTA_PATH_BYTES_MAX 4096U
 #define DELTA_HEADER_BYTES_MAX 96U
+/* Bytes of old files that are read and looked through: so many times what a delta names and makes. */
+#define DELTA_WORK_FACTOR 8U
 
 struct delta_header {
 	uint64_t version;

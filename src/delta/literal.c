@@ -13,23 +13,35 @@
 #define REPLACE_BITS 18U
 /* Repeats: the last place where these many bytes stood. */
 #define MATCH_MIN 4U
+/* The same for longer repeats, that many short ones would hide. */
+#define MATCH_LONG 12U
 #define MATCH_VERIFY_MAX 32U
 #define MATCH_TABLE_BITS_MAX 20U
 #define MATCH_TABLE_BITS_MIN 10U
+/* Both tables of what was sent grow with the model: each has a quarter of its slots. */
+#define HISTORY_BITS_LESS 2U
 /* From this length on one decision says that the byte is as expected. */
 #define MATCH_SURE 24U
-#define MATCH_IN_NEW 0x80000000U
 #define MATCH_NONE UINT32_MAX
+
+enum match_in {
+	MATCH_IN_NOTHING,
+	MATCH_IN_OLD,
+	MATCH_IN_NEW,
+};
 
 struct literal {
 	struct mix *mix, *replace;
 	const uint8_t *old, *new;
 	size_t old_len;
+	size_t behind;       /* bytes that can be read before new */
+	uint32_t new_place;  /* of new among all that was ever made, modulo 2^32 */
 	enum literal_class class;
-	/* repeats */
-	uint32_t *table;
-	unsigned table_bits;
-	uint32_t match;        /* MATCH_NONE, or a place of old, or of new with MATCH_IN_NEW */
+	/* repeats: of the old file, by place; of sent bytes, by place among all that was made */
+	uint32_t *table, *history, *history_long;
+	unsigned table_bits, history_bits;
+	enum match_in match_in;
+	int64_t match;         /* a place of old, or of new: there less than 0 before its start */
 	unsigned match_len;
 	unsigned match_misses; /* the last eight: a bit for each byte that was not as expected */
 	struct bit_model sure[16];
@@ -47,6 +59,8 @@ void literal_free(struct literal *l)
 	mix_free(l->mix);
 	mix_free(l->replace);
 	free(l->table);
+	free(l->history);
+	free(l->history_long);
 	free(l);
 }
 
@@ -64,32 +78,46 @@ int literal_new(unsigned model_bits, struct literal **ret)
 		return r;
 	for (unsigned i = 0; i < 16; i++)
 		bit_model_init(&l->sure[i], 64000, BIT_LIMIT_SLOW);
+	l->history_bits = model_bits - HISTORY_BITS_LESS;
+	l->history = malloc(sizeof(*l->history) << l->history_bits);
+	l->history_long = malloc(sizeof(*l->history_long) << l->history_bits);
+	if (!l->history || !l->history_long)
+		return -ENOMEM;
+	for (size_t i = 0; i < (size_t)1 << l->history_bits; i++)
+		l->history[i] = l->history_long[i] = MATCH_NONE;
 	*ret = take_ptr(l);
 	return 0;
 }
 
-static uint32_t literal_match_hash(const struct literal *l, const uint8_t *before)
+static uint32_t literal_match_hash(const uint8_t *before, unsigned n, unsigned bits)
 {
 	uint32_t h = 0;
 
-	for (unsigned i = 1; i <= MATCH_MIN; i++)
+	for (unsigned i = 1; i <= n; i++)
 		h = (h + before[-(ptrdiff_t)i] + 1) * 0x2c9277b5U;
-	return (h ^ h >> 15) * 0x9e3779b1U >> (32 - l->table_bits);
+	return (h ^ h >> 15) * 0x9e3779b1U >> (32 - bits);
 }
 
-int literal_start(struct literal *l, const uint8_t *old, size_t old_len, const uint8_t *new,
-		  bool with_history)
+static void literal_match_drop(struct literal *l)
+{
+	l->match_in = MATCH_IN_NOTHING;
+	l->match_len = 0;
+}
+
+int literal_start(struct literal *l, const uint8_t *old, size_t old_len,
+		  const struct literal_new *new, bool with_old)
 {
 	size_t step = 1;
 
 	l->old = old;
 	l->old_len = old_len;
-	l->new = new;
-	l->match = MATCH_NONE;
-	l->match_len = 0;
+	l->new = new->data;
+	l->behind = new->behind;
+	l->new_place = new->place;
+	literal_match_drop(l);
 	free(l->table);
 	l->table = NULL;
-	if (!with_history)
+	if (!with_old || !old_len)
 		return 0;
 	l->table_bits = MATCH_TABLE_BITS_MIN;
 	while (l->table_bits < MATCH_TABLE_BITS_MAX && old_len >> l->table_bits)
@@ -102,7 +130,7 @@ int literal_start(struct literal *l, const uint8_t *old, size_t old_len, const u
 	for (size_t i = 0; i < (size_t)1 << l->table_bits; i++)
 		l->table[i] = MATCH_NONE;
 	for (size_t at = MATCH_MIN; at < old_len; at += step)
-		l->table[literal_match_hash(l, old + at)] = (uint32_t)at;
+		l->table[literal_match_hash(old + at, MATCH_MIN, l->table_bits)] = (uint32_t)at;
 	return 0;
 }
 
@@ -111,58 +139,83 @@ void literal_begin(struct literal *l, size_t at, enum literal_class class)
 	l->class = class;
 	l->instruction = at;
 	l->last_opcode = 0;
-	l->match = MATCH_NONE;
-	l->match_len = 0;
+	literal_match_drop(l);
 	l->match_misses = 0;
 }
 
 /* Bytes before two places that are the same, up to MATCH_VERIFY_MAX. */
-static unsigned literal_match_verify(const struct literal *l, uint32_t match, size_t at)
+static unsigned literal_match_verify(const struct literal *l, enum match_in match_in, int64_t match,
+				     size_t at)
 {
-	const uint8_t *in = match & MATCH_IN_NEW ? l->new : l->old;
-	size_t place = match & ~MATCH_IN_NEW;
+	const uint8_t *in = match_in == MATCH_IN_NEW ? l->new : l->old, *here = l->new + at;
+	int64_t first = match_in == MATCH_IN_NEW ? -(int64_t)l->behind : 0;
 	unsigned n = 0;
 
-	while (n < MATCH_VERIFY_MAX && n < place && n < at &&
-	       in[place - n - 1] == l->new[at - n - 1])
+	while (n < MATCH_VERIFY_MAX && match - first > n && at + l->behind > n &&
+	       in[match - n - 1] == here[-(ptrdiff_t)n - 1])
 		n++;
 	return n;
+}
+
+/* Follow this repeat from here on if it is longer than the one at hand. */
+static void literal_match_try(struct literal *l, enum match_in match_in, int64_t match, size_t at)
+{
+	unsigned n;
+
+	if (match_in == l->match_in && match == l->match)
+		return;
+	n = literal_match_verify(l, match_in, match, at);
+	if (n < MATCH_MIN || n <= l->match_len)
+		return;
+	l->match_in = match_in;
+	l->match = match;
+	l->match_len = n;
+	l->match_misses = 0;
+}
+
+/* A repeat of sent bytes, the last n the same; and this place is the next one's. */
+static void literal_match_sent(struct literal *l, uint32_t *history, unsigned n, size_t at)
+{
+	uint32_t *sent = &history[literal_match_hash(l->new + at, n, l->history_bits)];
+	uint32_t here = l->new_place + (uint32_t)at;
+
+	/* what is too far back has left the memory, or its number means another place */
+	if (*sent != MATCH_NONE && here - *sent <= at + l->behind && here != *sent)
+		literal_match_try(l, MATCH_IN_NEW, (int64_t)at - (here - *sent), at);
+	*sent = here;
 }
 
 /* The byte expected at a place of the new file, or -1. */
 static int literal_match_find(struct literal *l, size_t at)
 {
-	size_t place;
+	if (l->match_len < 16 && at + l->behind >= MATCH_MIN) {
+		if (at + l->behind >= MATCH_LONG)
+			literal_match_sent(l, l->history_long, MATCH_LONG, at);
+		if (l->table) {
+			uint32_t place = l->table[literal_match_hash(l->new + at, MATCH_MIN,
+								     l->table_bits)];
 
-	if (l->table && l->match_len < 16 && at >= MATCH_MIN) {
-		uint32_t *slot = &l->table[literal_match_hash(l, l->new + at)];
-
-		if (*slot != MATCH_NONE && *slot != l->match) {
-			unsigned n = literal_match_verify(l, *slot, at);
-
-			if (n >= MATCH_MIN && n > l->match_len) {
-				l->match = *slot;
-				l->match_len = n;
-				l->match_misses = 0;
-			}
+			if (place != MATCH_NONE)
+				literal_match_try(l, MATCH_IN_OLD, place, at);
 		}
-		*slot = (uint32_t)at | MATCH_IN_NEW;
+		literal_match_sent(l, l->history, MATCH_MIN, at);
 	}
-	if (l->match == MATCH_NONE)
+	switch (l->match_in) {
+	case MATCH_IN_OLD:
+		return l->match < (int64_t)l->old_len ? l->old[l->match] : -1;
+	case MATCH_IN_NEW:
+		return l->match < (int64_t)at ? l->new[l->match] : -1;
+	default:
 		return -1;
-	place = l->match & ~MATCH_IN_NEW;
-	if (l->match & MATCH_IN_NEW)
-		return place < at ? l->new[place] : -1;
-	return place < l->old_len ? l->old[place] : -1;
+	}
 }
 
 static void literal_match_step(struct literal *l, int expected, uint8_t value)
 {
-	if (l->match == MATCH_NONE)
+	if (l->match_in == MATCH_IN_NOTHING)
 		return;
 	if (expected < 0) {
-		l->match = MATCH_NONE;
-		l->match_len = 0;
+		literal_match_drop(l);
 		return;
 	}
 	l->match++;
@@ -170,10 +223,10 @@ static void literal_match_step(struct literal *l, int expected, uint8_t value)
 	if (value == expected) {
 		l->match_len++;
 	} else {
-		l->match_len = 0;
+		l->match_len /= 4;
 		/* an address may differ in the midst of a repeat; a repeat that fails is dropped */
 		if (__builtin_popcount(l->match_misses) > 5)
-			l->match = MATCH_NONE;
+			literal_match_drop(l);
 	}
 }
 
@@ -270,7 +323,7 @@ bool literal_is_field(struct literal *l, size_t at, unsigned *ret_tail, size_t *
 		return false;
 	*ret_tail = in.tail;
 	(void)literal_match_find(l, at);
-	*ret_repeat = l->match == MATCH_NONE || l->match & MATCH_IN_NEW ? SIZE_MAX : l->match;
+	*ret_repeat = l->match_in == MATCH_IN_OLD ? (size_t)l->match : SIZE_MAX;
 	return true;
 }
 
@@ -278,7 +331,7 @@ void literal_skip_field(struct literal *l, size_t at)
 {
 	(void)at;
 	/* the distance differs from place to place: a repeat goes on behind it */
-	if (l->match != MATCH_NONE)
+	if (l->match_in != MATCH_IN_NOTHING)
 		l->match += 4;
 }
 

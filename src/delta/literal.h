@@ -26,12 +26,16 @@ int literal_new(unsigned model_bits, struct literal **ret) MUST_CHECK;
 void literal_free(struct literal *l);
 DEFINE_FREEP(literal)
 
-/*
- * Start on another file. old and new are borrowed; of new only what lies before the byte to be
- * coded is ever read. with_history: index the old file, so that repeats of it are found.
- */
-int literal_start(struct literal *l, const uint8_t *old, size_t old_len, const uint8_t *new,
-		  bool with_history) MUST_CHECK;
+/* What is made: only what lies before the byte to be coded is ever read. */
+struct literal_new {
+	const uint8_t *data;
+	size_t behind;  /* bytes before data that can be read too */
+	uint32_t place; /* of data among all bytes that were ever made, modulo 2^32 */
+};
+
+/* Start on another file. old and new are borrowed. with_old: find repeats of the old file. */
+int literal_start(struct literal *l, const uint8_t *old, size_t old_len,
+		  const struct literal_new *new, bool with_old) MUST_CHECK;
 
 /* A run of sent bytes begins at a place of the new file. */
 void literal_begin(struct literal *l, size_t at, enum literal_class class);

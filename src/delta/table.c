@@ -6,23 +6,44 @@
 #include <string.h>
 
 #include "delta/map.h"
+#include "delta/window.h"
 
 /* The models of flags and replaced bytes, maps of moves, weights, input buffers. */
 #define FIXED_BYTES (4U << 20)
 
-uint64_t table_file_memory(uint64_t old_bytes, uint64_t new_bytes)
+uint64_t table_part_memory(uint64_t source_bytes)
 {
-	/* files, map of fields, index over old offsets, areas of functions, table of repeats */
+	/* the map of fields, the index over old offsets, areas of functions, repeats */
 	uint64_t repeats = 4U << 10;
 
-	while (repeats < 4U << 20 && repeats / 4 < old_bytes)
+	while (repeats < 4U << 20 && repeats / 4 < source_bytes)
 		repeats *= 2;
-	return old_bytes + old_bytes / 2 + old_bytes / 128 + old_bytes / 16 + new_bytes + repeats;
+	return source_bytes / 2 + source_bytes / 128 + source_bytes / 16 + repeats;
+}
+
+uint64_t table_new_memory(const struct delta_tables *t)
+{
+	uint64_t longest = 0;
+
+	for (uint64_t i = 0; i < t->header.n_files; i++)
+		if (t->files[i].bytes > longest)
+			longest = t->files[i].bytes;
+	return window_bytes(longest, t->header.output_bytes);
+}
+
+uint64_t table_old_bytes(const struct delta_tables *t, const struct delta_file *f)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < f->n_references; i++)
+		bytes += t->references[f->references[i]].bytes;
+	return bytes;
 }
 
 uint64_t table_fixed_memory(const struct delta_header *h)
 {
-	return FIXED_BYTES + ((uint64_t)4 << h->model_bits) + 2 * h->meta_bytes +
+	/* slots of the model of sent bytes, and the places of what was sent: half as much */
+	return FIXED_BYTES + ((uint64_t)6 << h->model_bits) + 2 * h->meta_bytes +
 	       h->n_references * sizeof(struct delta_reference) +
 	       h->n_files * sizeof(struct delta_file);
 }
@@ -36,7 +57,7 @@ static int table_code_text(struct coder *c, struct literal *l, const struct delt
 		return 0;
 	if (!c->encoding && !buffer_grow(text, (size_t)h->meta_bytes))
 		return text->err;
-	r = literal_start(l, NULL, 0, text->data, true);
+	r = literal_start(l, NULL, 0, &(struct literal_new){.data = text->data}, false);
 	if (r < 0)
 		return r;
 	literal_begin(l, 0, LITERAL_DATA);

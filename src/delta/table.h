@@ -18,8 +18,11 @@
 int table_code(struct coder *c, struct literal *text_model, struct delta_tables *t,
 	       struct buffer *text, struct error *reterr) MUST_CHECK;
 
-/* What decoding a file allocates, without its operations; and for each operation. */
+/* What decoding a part allocates beside the files, without its operations; and for each of these. */
 #define TABLE_OP_BYTES 96U
-uint64_t table_file_memory(uint64_t old_bytes, uint64_t new_bytes);
-/* What the models and the tables allocate. */
+uint64_t table_part_memory(uint64_t source_bytes);
+/* What the models and the tables allocate; and the new files, when their lengths are known. */
 uint64_t table_fixed_memory(const struct delta_header *h);
+uint64_t table_new_memory(const struct delta_tables *t);
+/* The old files of a file, together. */
+uint64_t table_old_bytes(const struct delta_tables *t, const struct delta_file *f);

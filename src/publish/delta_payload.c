@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "delta/encode.h"
+#include "delta/pair.h"
 #include "publish/layout.h"
 
 /* A whole file in memory. */
@@ -70,9 +72,9 @@ static int load(struct state *s, const struct state_file *file, struct contents 
 	return state_read(s, file, 0, c->data, c->len, reterr);
 }
 
-/* The base files of the set, and for each planned file which of them it has (SIZE_MAX: none). */
+/* The base files of the set, under the names that the device knows them by. */
 static int load_base(struct state *from_state, const struct plan_component *c,
-	const struct base_set *set, size_t from, struct contents *ret, size_t *partner,
+	const struct base_set *set, size_t from, struct contents *ret, const char **names,
 	struct error *reterr)
 {
 	AUTO_FREE struct state_file **files = calloc(c->n_files + 1, sizeof *files);
@@ -89,10 +91,9 @@ static int load_base(struct state *from_state, const struct plan_component *c,
 		return -ENOENT;
 	r = state_spool(from_state, files, n, reterr);
 	for (size_t i = 0; r == 0 && i < c->n_files; i++) {
-		partner[i] = SIZE_MAX;
 		if (!set->files[i].present)
 			continue;
-		partner[i] = ret->n;
+		names[ret->n] = c->files[i].path;
 		r = load(from_state, base_file(&c->files[i], from), ret, reterr);
 	}
 	return r;
@@ -112,14 +113,47 @@ static int load_new(struct state *to, const struct plan_component *c, const stru
 	return r;
 }
 
+/* Which base files each new one is made from: its own first, then any other of the set. */
+static int pair(const struct plan_component *c, const struct layout *l,
+	const struct delta_input *references, size_t n_references, struct delta_input_file *files,
+	size_t n_files)
+{
+	AUTO_FREE struct delta_input *news = calloc(n_files + 1, sizeof *news);
+	AUTO_FREE struct pair *pairs = calloc(n_files + 1, sizeof *pairs);
+	int r;
+
+	if (!news || !pairs)
+		return -ENOMEM;
+	for (size_t i = 0; i < n_files; i++)
+		news[i] = (struct delta_input){.path = c->files[l->recipe.extents[i].entry].path,
+			.data = files[i].data,
+			.len = files[i].len};
+	r = pair_files(references, n_references, news, n_files, pairs);
+	for (size_t i = 0; i < n_files && r == 0; i++) {
+		files[i].n_references = pairs[i].n_old;
+		for (unsigned j = 0; j < pairs[i].n_old; j++)
+			files[i].references[j] = (uint32_t)pairs[i].old[j];
+		files[i].has_earlier = pairs[i].reason == PAIR_EARLIER;
+		files[i].earlier = pairs[i].earlier;
+	}
+	return r;
+}
+
+static unsigned processors(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > 1 ? (unsigned)n : 1;
+}
+
 static int encode(const struct plan_component *c, const struct layout *l,
-	const struct contents *base, const size_t *partner, const struct contents *new,
+	const struct contents *base, const char *const *names, const struct contents *new,
 	struct buffer *out, struct error *reterr)
 {
 	AUTO_DONE(buffer) struct buffer recipe = buffer_of(IMAGE_RECIPE_MAX_BYTES);
 	AUTO_FREE struct delta_input *references = calloc(base->n + 1, sizeof *references);
 	AUTO_FREE struct delta_input_file *files = calloc(new->n + 1, sizeof *files);
-	const struct delta_encode_options options = {0};
+	const struct delta_encode_options options = {.n_threads = processors()};
 	struct delta_set set = {.references = references,
 		.n_references = base->n,
 		.files = files,
@@ -128,20 +162,15 @@ static int encode(const struct plan_component *c, const struct layout *l,
 
 	if (!references || !files)
 		return -ENOMEM;
-	for (size_t i = 0; i < c->n_files; i++)
-		if (partner[i] != SIZE_MAX)
-			references[partner[i]] = (struct delta_input){.path = c->files[i].path,
-				.data = base->list[partner[i]].data,
-				.len = base->list[partner[i]].len};
-	for (size_t i = 0; i < new->n; i++) {
-		size_t reference = partner[l->recipe.extents[i].entry];
-
+	for (size_t i = 0; i < base->n; i++)
+		references[i] = (struct delta_input){
+			.path = names[i], .data = base->list[i].data, .len = base->list[i].len};
+	for (size_t i = 0; i < new->n; i++)
 		files[i] = (struct delta_input_file){
 			.data = new->list[i].data, .len = new->list[i].len};
-		if (reference != SIZE_MAX)
-			files[i].references[files[i].n_references++] = (uint32_t)reference;
-	}
-	r = image_recipe_encode(&l->recipe, &recipe);
+	r = pair(c, l, references, base->n, files, new->n);
+	if (r == 0)
+		r = image_recipe_encode(&l->recipe, &recipe);
 	if (r < 0)
 		return r;
 	set.meta = recipe.data;
@@ -154,22 +183,22 @@ int delta_payload_make(const struct plan *plan, struct state *to, const struct p
 {
 	__attribute__((cleanup(contents_done))) struct contents base = {0}, new = {0};
 	AUTO_DONE(layout) struct layout l = {0};
-	AUTO_FREE size_t *partner = calloc(c->n_files + 1, sizeof *partner);
+	AUTO_FREE const char **names = calloc(c->n_files + 1, sizeof *names);
 	struct delta_header header;
 	size_t from, used;
 	int r;
 
-	if (!partner)
+	if (!names)
 		return -ENOMEM;
 	r = find_state(plan, c, &c->sets[set], &from);
 	if (r == 0)
 		r = layout_make(to, c, &l, reterr);
 	if (r == 0)
-		r = load_base(plan->compare.from[from], c, &c->sets[set], from, &base, partner, reterr);
+		r = load_base(plan->compare.from[from], c, &c->sets[set], from, &base, names, reterr);
 	if (r == 0)
 		r = load_new(to, c, &l, &new, reterr);
 	if (r == 0)
-		r = encode(c, &l, &base, partner, &new, out, reterr);
+		r = encode(c, &l, &base, names, &new, out, reterr);
 	if (r == 0)
 		r = delta_header_decode(out->data, out->len, &header, &used, reterr);
 	if (r == 0)

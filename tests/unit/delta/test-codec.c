@@ -303,16 +303,17 @@ static void test_pair_reasons(void **state)
 	const struct delta_input old[] = {{"a", a.data, a.len}, {"elf", elf.data, elf.len}};
 	const struct delta_input new[] = {{"a", c.data, c.len}, {"renamed", elf.data, elf.len},
 					  {"like-a", b.data, b.len}, {"other", c.data, c.len}};
-	static const struct pair want[] = {{PAIR_PATH, 0}, {PAIR_CONTENT, 1}, {PAIR_SKETCH, 0},
-					   {PAIR_NONE, 0}};
+	static const struct pair want[] = {{PAIR_PATH, 1, {0}, 0}, {PAIR_CONTENT, 1, {1}, 0},
+					   {PAIR_SKETCH, 1, {0}, 0}, {PAIR_EARLIER, 0, {0}, 0}};
 	struct pair got[4];
 
 	(void)state;
 	assert_int_equal(pair_files(old, 2, new, 4, got), 0);
 	for (size_t i = 0; i < 4; i++) {
 		assert_int_equal(got[i].reason, want[i].reason);
-		if (got[i].reason != PAIR_NONE)
-			assert_int_equal(got[i].old, want[i].old);
+		assert_int_equal(got[i].n_old, want[i].n_old);
+		assert_int_equal(got[i].old[0], want[i].old[0]);
+		assert_int_equal(got[i].earlier, want[i].earlier);
 	}
 }
 
