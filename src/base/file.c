@@ -120,6 +120,26 @@ int file_pwrite_all(int fd, const void *data, size_t len, uint64_t offset)
 	return 0;
 }
 
+int file_pread_all(int fd, void *data, size_t len, uint64_t offset)
+{
+	uint8_t *at = data;
+
+	while (len > 0) {
+		ssize_t n = pread(fd, at, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -BSI_E_FORMAT;
+		at += n;
+		len -= (size_t)n;
+		offset += (uint64_t)n;
+	}
+	return 0;
+}
+
 /* The directory part of path, "." where there is none. */
 static int parent_of(const char *path, char out[static PATH_MAX_BYTES + 1])
 {

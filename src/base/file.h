@@ -40,6 +40,8 @@ int file_replace(int dir_fd, const char *path, const void *data, size_t len, mod
 int file_write_all(int fd, const void *data, size_t len) MUST_CHECK;
 /* pwrite() until all is written. */
 int file_pwrite_all(int fd, const void *data, size_t len, uint64_t offset) MUST_CHECK;
+/* Exactly len bytes; -BSI_E_FORMAT where the file ends before. */
+int file_pread_all(int fd, void *data, size_t len, uint64_t offset) MUST_CHECK;
 
 /* fsync of the directory that holds path (relative to dir_fd). */
 int file_sync_parent(int dir_fd, const char *path) MUST_CHECK;

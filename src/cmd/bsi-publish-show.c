@@ -242,11 +242,12 @@ json_t *publish_manifest_json(const struct manifest *m)
 		for (size_t k = 0; k < c->n_files; k++)
 			(void)json_array_append_new(files, json_string(c->files[k].path));
 		(void)json_array_append_new(components,
-			json_pack("{s:s, s:s, s:s, s:I, s:s, s:I, s:o, s:I, s:o, s:o}", "name", c->name,
+			json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:o, s:I, s:o, s:o}", "name", c->name,
 				"activation", activation_text(c->activation), "image",
 				digest_format(&c->image.digest).text, "image_bytes",
 				(json_int_t)c->image.size, "root",
-				digest_format(&c->image.root).text, "payload_bytes",
+				digest_format(&c->image.root).text, "fs_verity",
+				digest_format(&c->image.fs_verity).text, "payload_bytes",
 				(json_int_t)c->payloads[0].size, "payloads", payloads, "sets", (json_int_t)c->n_sets,
 				"cves", cves, "files", files));
 	}

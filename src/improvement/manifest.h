@@ -80,6 +80,7 @@ struct image_ref {
 	struct digest root; /* root of the hash tree */
 	uint8_t salt[MANIFEST_SALT_BYTES];
 	uint64_t tree_offset; /* where the hash tree's superblock begins */
+	struct digest fs_verity; /* what fs-verity says of the whole file (image/file_seal.h) */
 };
 
 struct package_change {

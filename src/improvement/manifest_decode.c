@@ -111,6 +111,8 @@ static int decode_image(const json_t *o, struct image_ref *image, struct error *
 		r = json_get_u64(v, "tree_offset", MANIFEST_IMAGE_MAX_BYTES, &image->tree_offset,
 			reterr);
 	if (r == 0)
+		r = json_get_digest(v, "fs_verity", &image->fs_verity, reterr);
+	if (r == 0)
 		r = json_get_text(v, "salt", &salt, reterr);
 	if (r == 0 && hex_parse(salt, image->salt, sizeof image->salt) < 0)
 		r = error_set(reterr, -BSI_E_FORMAT, "\"salt\" is not %d bytes of hex",

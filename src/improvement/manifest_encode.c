@@ -76,9 +76,10 @@ static json_t *image_json(const struct image_ref *image)
 	char salt[2 * MANIFEST_SALT_BYTES + 1];
 
 	hex_format(image->salt, sizeof image->salt, salt);
-	return json_pack("{s:o, s:I, s:o, s:s, s:I}", "digest", digest_json(&image->digest), "size",
+	return json_pack("{s:o, s:I, s:o, s:s, s:I, s:o}", "digest", digest_json(&image->digest), "size",
 		(json_int_t)image->size, "root", digest_json(&image->root), "salt", salt,
-		"tree_offset", (json_int_t)image->tree_offset);
+		"tree_offset", (json_int_t)image->tree_offset, "fs_verity",
+		digest_json(&image->fs_verity));
 }
 
 static json_t *list_json(const void *items, size_t n, size_t item_bytes,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "image/file_seal.h"
 #include "image/payload.h"
 #include "image/reader.h"
 #include "publish/scratch.h"
@@ -21,22 +22,7 @@ static int write_at(void *ctx, uint64_t offset, const void *data, size_t len)
 
 static int read_at(void *ctx, uint64_t offset, void *data, size_t len)
 {
-	uint8_t *at = data;
-
-	while (len > 0) {
-		ssize_t n = pread(*(int *)ctx, at, len, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -BSI_E_FORMAT;
-		at += n;
-		offset += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return file_pread_all(*(int *)ctx, data, len, offset);
 }
 
 static int feed(struct payload_decoder *decoder, int fd, const struct component *c,
@@ -86,7 +72,7 @@ static int check_seal(int image_fd, const struct component *c, const struct imag
 	struct error *reterr)
 {
 	const struct image_source source = {.ctx = &image_fd, .read = read_at};
-	struct digest digest;
+	struct digest digest, file_seal;
 	uint64_t size;
 	int r;
 
@@ -100,6 +86,11 @@ static int check_seal(int image_fd, const struct component *c, const struct imag
 		seal->tree_offset != c->image.tree_offset ||
 		memcmp(seal->salt, c->image.salt, sizeof seal->salt) != 0)
 		return error_set(reterr, -BSI_E_UNSEALED, "the seal is not the image's");
+	r = image_file_seal(&source, size, &file_seal);
+	if (r == 0 && !digest_equal(&file_seal, &c->image.fs_verity))
+		r = error_set(reterr, -BSI_E_UNSEALED, "the fs-verity digest is not the image's");
+	if (r < 0)
+		return r;
 	return image_tree_verify(&source, seal, reterr);
 }
 

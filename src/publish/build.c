@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "image/file_seal.h"
 #include "image/payload.h"
 #include "image/writer.h"
 #include "publish/layout.h"
@@ -98,12 +99,18 @@ static int write_image_at(void *ctx, uint64_t offset, const void *data, size_t l
 	return file_pwrite_all(*(int *)ctx, data, len, offset);
 }
 
+static int read_image_at(void *ctx, uint64_t offset, void *data, size_t len)
+{
+	return file_pread_all(*(int *)ctx, data, len, offset);
+}
+
 static int write_image(struct state *to, const struct plan_component *c, const struct layout *l,
 	int image_fd, struct image_ref *image, struct error *reterr)
 {
 	AUTO(image_writer) struct image_writer *writer = NULL;
 	struct consumer consumer = {};
 	struct image_sink sink = {.ctx = &image_fd, .write = write_image_at};
+	struct image_source source = {.ctx = &image_fd, .read = read_image_at};
 	struct image_seal seal;
 	int r;
 
@@ -124,7 +131,7 @@ static int write_image(struct state *to, const struct plan_component *c, const s
 	if (r == 0 && image->size != seal.image_bytes)
 		r = error_set(reterr, -EIO, "component %s: the image is not whole on disk",
 			c->name);
-	return r;
+	return r < 0 ? r : image_file_seal(&source, image->size, &image->fs_verity);
 }
 
 int build_image(struct state *to, const struct plan_component *c, int image_fd,

@@ -170,6 +170,7 @@ static int digest_claims(const struct component *c, const struct payload *payloa
 	hasher_update(hasher, &c->image.digest, sizeof c->image.digest);
 	hasher_update(hasher, &c->image.root, sizeof c->image.root);
 	hasher_update(hasher, c->image.salt, sizeof c->image.salt);
+	hasher_update(hasher, &c->image.fs_verity, sizeof c->image.fs_verity);
 	hasher_update(hasher, &payload->digest, sizeof payload->digest);
 	buffer_put_u64le(&numbers, c->image.size);
 	buffer_put_u64le(&numbers, c->image.tree_offset);

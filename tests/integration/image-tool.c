@@ -25,6 +25,7 @@
 #include "base/file.h"
 #include "base/hex.h"
 #include "image-scan.h"
+#include "image/file_seal.h"
 #include "image/payload.h"
 #include "image/reader.h"
 #include "image/writer.h"
@@ -82,18 +83,7 @@ static int payload_write(void *ctx, const void *data, size_t len)
 
 static int image_read(void *ctx, uint64_t offset, void *data, size_t len)
 {
-	while (len > 0) {
-		ssize_t n = pread(*(int *)ctx, data, len, (off_t)offset);
-
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -BSI_E_FORMAT;
-		data = (uint8_t *)data + n;
-		offset += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return file_pread_all(*(int *)ctx, data, len, offset);
 }
 
 static void seal_print(const struct image_seal *seal)
@@ -146,12 +136,14 @@ static int do_build(char **argv)
 	AUTO_CLOSE int out =
 		options.payload ? open_for(options.payload, O_WRONLY | O_CREAT | O_TRUNC) : -EBADF;
 	const struct image_sink sink = {&fd, image_write};
+	const struct image_source source = {&fd, image_read};
 	const struct byte_sink payload_sink = {&out, payload_write};
 	AUTO_DONE(image_recipe) struct image_recipe recipe = {0};
 	AUTO(image_writer) struct image_writer *w = NULL;
 	AUTO(payload_encoder) struct payload_encoder *e = NULL;
 	uint8_t salt[IMAGE_SALT_BYTES];
 	struct image_seal seal;
+	struct digest file_seal;
 	struct error error = {0};
 
 	must(image_recipe_plan(s.entries, s.n, &recipe, &error), &error, argv[0]);
@@ -167,6 +159,8 @@ static int do_build(char **argv)
 	if (e)
 		must(payload_encoder_finish(e, &error), &error, options.payload);
 	seal_print(&seal);
+	must(image_file_seal(&source, seal.image_bytes, &file_seal), NULL, argv[1]);
+	printf("fs_verity=%s\n", digest_format(&file_seal).text);
 	printf("meta_bytes=%zu\nmemory_bytes=%" PRIu64 "\n", recipe.meta_len,
 		payload_memory_bytes(&recipe));
 	return 0;

@@ -92,7 +92,7 @@ if ((run_status)); then
 	finish
 fi
 root=$(value root) salt=$(value salt) tree_offset=$(value tree_offset)
-image_bytes=$(value image_bytes) memory=$(value memory_bytes)
+image_bytes=$(value image_bytes) memory=$(value memory_bytes) file_seal=$(value fs_verity)
 is "$(stat -c %s image)" "$image_bytes" "the image has the announced size"
 pass "our own reader and verifier accept it" "$tool" check image "$tree_offset" "$salt" "$root"
 
@@ -121,6 +121,12 @@ if command -v veritysetup >/dev/null; then
 	pass "and to the same tree, byte for byte" cmp own-tree <(tail -c "+$((tree_offset + 1))" image)
 else
 	skip "veritysetup" "cryptsetup is not installed"
+fi
+if command -v fsverity >/dev/null; then
+	run fsverity digest --compact image
+	is "$run_out" "$file_seal" "fsverity digest says the same of the whole file"
+else
+	skip "fsverity digest" "fsverity is not installed"
 fi
 
 describe tree >wanted
@@ -216,7 +222,7 @@ for ((i = 0; i < 6; i++)); do
 	{ head -c 5000000 /dev/urandom; head -c 5000000 /dev/zero | tr '\0' "$i"; } >"large/usr/lib/$i"
 done
 run "$tool" build large image-large --payload payload-large --level 1
-salt=$(value salt) image_bytes=$(value image_bytes) memory=$(value memory_bytes)
+salt=$(value salt) image_bytes=$(value image_bytes) memory=$(value memory_bytes) file_seal=$(value fs_verity)
 "$tool" build large image-2 --payload payload-2 --level 1 --workers 2 >/dev/null
 pass "a payload of several jobs is the same with two workers" cmp payload-large payload-2
 run "$tool" decode payload-large decoded "$salt" "$image_bytes" --memory "$memory"

@@ -105,6 +105,20 @@ static void test_digest_reads_from_the_start(void **state)
 	assert_int_equal(size, 3);
 }
 
+static void test_reading_is_exact(void **state)
+{
+	AUTO_CLOSE int fd = file_open_beneath(folder_fd, "p", O_RDWR | O_CREAT, 0600);
+	char bytes[4] = "";
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(file_write_all(fd, "abcd", 4), 0);
+	assert_int_equal(file_pread_all(fd, bytes, 3, 1), 0);
+	assert_string_equal(bytes, "bcd");
+	assert_int_equal(file_pread_all(fd, bytes, 3, 2), -BSI_E_FORMAT);
+	assert_int_equal(file_pread_all(-1, bytes, 1, 0), -EBADF);
+}
+
 static void test_trees_are_made_and_removed(void **state)
 {
 	(void)state;
@@ -126,6 +140,7 @@ int main(void)
 		cmocka_unit_test(test_read_has_a_limit),
 		cmocka_unit_test(test_paths_do_not_leave_the_folder),
 		cmocka_unit_test(test_digest_reads_from_the_start),
+		cmocka_unit_test(test_reading_is_exact),
 		cmocka_unit_test(test_trees_are_made_and_removed),
 	};
 

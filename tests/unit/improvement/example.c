@@ -70,7 +70,7 @@ static void fill_openssl(struct component *c)
 	c->cves[0] = text("CVE-2026-0001");
 	c->cves[1] = text("CVE-2026-123456");
 	c->image = (struct image_ref){example_digest(0xaa), 5550080, example_digest(0xab), {0xac},
-		5505024};
+		5505024, example_digest(0xad)};
 	fill_files(c);
 	c->n_payloads = 2;
 	c->payloads = room(2, sizeof *c->payloads);
@@ -85,7 +85,7 @@ static void fill_su(struct component *c)
 	c->name = text("su");
 	c->activation = ACTIVATION_IDLE;
 	c->image = (struct image_ref){example_digest(0xca), 81920, example_digest(0xcb), {0xcc},
-		73728};
+		73728, example_digest(0xcd)};
 	c->n_files = 1;
 	c->files = room(1, sizeof *c->files);
 	c->files[0] = (struct patched_file){text("usr/bin/su"), S_IFREG | 04755, 72000,

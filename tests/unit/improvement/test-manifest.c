@@ -44,6 +44,7 @@ static void test_manifest_round_trips(void **state)
 	assert_int_equal(m->components[1].activation, ACTIVATION_IDLE);
 	assert_false(m->components[1].sets[1].files[0].present);
 	assert_int_equal(m->components[0].image.salt[0], 0xac);
+	assert_int_equal(m->components[0].image.fs_verity.bytes[31], 0xad);
 	assert_ptr_equal(manifest_component(m, "su"), &m->components[1]);
 	assert_null(manifest_component(m, "ssl"));
 	assert_int_equal(manifest_encode(m, &again, &e), 0);
@@ -172,6 +173,8 @@ static const struct change changes[] = {
 	{"\"tree_offset\":5505024", "\"tree_offset\":0", BSI_E_FORMAT, "outside"},
 	{"\"tree_offset\":5505024", "\"tree_offset\":5505025", BSI_E_FORMAT, "multiple"},
 	{"\"salt\":\"ac", "\"salt\":\"a", BSI_E_FORMAT, "\"salt\""},
+	{"\"fs_verity\":\"" HEX("ad") "\",", "", BSI_E_FORMAT, "\"fs_verity\" is missing"},
+	{"\"fs_verity\":\"ad", "\"fs_verity\":\"aD", BSI_E_FORMAT, "\"fs_verity\""},
 	/* payloads */
 	{"\"kind\":\"full\"", "\"kind\":\"hull\"", BSI_E_FORMAT, "no payload of kind"},
 	{"\"kind\":\"delta\"", "\"kind\":\"Delta\"", BSI_E_FORMAT, "kind"},

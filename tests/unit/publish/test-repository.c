@@ -289,6 +289,7 @@ enum lie {
 	LIE_ROOT,
 	LIE_SALT,
 	LIE_TREE,
+	LIE_FS_VERITY,
 	LIE_MODE,
 	LIE_DIGEST,
 	LIE_SIZE,
@@ -310,6 +311,9 @@ static void tell(struct component *c, enum lie lie)
 		break;
 	case LIE_TREE:
 		c->image.tree_offset += 4096;
+		break;
+	case LIE_FS_VERITY:
+		c->image.fs_verity.bytes[31] ^= 1;
 		break;
 	case LIE_MODE:
 		f->mode ^= 1;
