@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/images.h"
+#include "agent/sealing.h"
 #include "graft/dpkg_lock.h"
 #include "graft/kernel.h"
 #include "graft/package_work.h"
@@ -29,13 +30,16 @@ static size_t fill_files(const struct fit_component *c, struct graft_file *files
 struct wish {
 	struct graft_layer *layers;
 	struct graft_file *files;
+	struct graft_proof *proofs; /* room for one for each layer */
 	size_t n_layers, n_files;
+	enum graft_layer_flags flags; /* of what is attached anew */
 };
 
 static void wish_done(struct wish *w)
 {
 	free(w->layers);
 	free(w->files);
+	free(w->proofs);
 }
 
 static int wish_init(struct wish *w, const struct fit *fit, const struct graft_state *state)
@@ -48,7 +52,8 @@ static int wish_init(struct wish *w, const struct fit *fit, const struct graft_s
 	}
 	w->layers = calloc(n_layers, sizeof *w->layers);
 	w->files = calloc(n_files, sizeof *w->files);
-	return w->layers && w->files ? 0 : -ENOMEM;
+	w->proofs = calloc(n_layers, sizeof *w->proofs);
+	return w->layers && w->files && w->proofs ? 0 : -ENOMEM;
 }
 
 static void wish_add(struct wish *w, const char *component, const struct digest *image,
@@ -80,10 +85,21 @@ static void wish_as_it_is(struct wish *w, const struct graft_state *state, const
 		wish_add(w, component, image, -EBADF, n);
 }
 
+_Static_assert(MANIFEST_SALT_BYTES == GRAFT_SALT_BYTES, "one salt");
+
 static void wish_component(struct wish *w, const struct fit_component *c)
 {
-	wish_add(w, c->component->name, &c->component->image.digest, c->image_fd,
+	const struct image_ref *ref = &c->component->image;
+	struct graft_proof *proof = &w->proofs[w->n_layers];
+	struct graft_layer *layer = &w->layers[w->n_layers];
+
+	*proof = (struct graft_proof){
+		.root = ref->root, .tree_offset = ref->tree_offset, .fs_verity = ref->fs_verity};
+	memcpy(proof->salt, ref->salt, sizeof proof->salt);
+	wish_add(w, c->component->name, &ref->digest, c->image_fd,
 		fill_files(c, w->files + w->n_files));
+	layer->proof = proof;
+	layer->flags = w->flags;
 }
 
 /* The owner wants nothing attached in this boot: the improvement stays, and says why it is off. */
@@ -132,7 +148,8 @@ static int make_wish(struct wish *w, const struct fit *fit, const struct graft_s
 	for (size_t i = 0; fit && r == 0 && i < fit->n_components; i++) {
 		const struct fit_component *c = &fit->components[i];
 
-		if (c->match.verdict != MATCH_SET || gate_find(gate, c->component->name))
+		if (c->match.verdict != MATCH_SET || c->is_barred ||
+			gate_find(gate, c->component->name))
 			continue;
 		if (c->image_fd >= 0 && c->problem[0] == '\0')
 			wish_component(w, c);
@@ -169,6 +186,8 @@ int attach_fit(struct agent *a, struct fit *fit, enum gate_flags flags, struct a
 	*ret = (struct attach_outcome){0};
 	r = measure_images(a, fit, reterr);
 	if (r == 0)
+		r = sealing_bar(a, fit, reterr);
+	if (r == 0)
 		r = context_host(a, &host, reterr);
 	if (r == 0)
 		r = graft_state_read(&host, &state, reterr);
@@ -176,6 +195,7 @@ int attach_fit(struct agent *a, struct fit *fit, enum gate_flags flags, struct a
 		r = kept_load(a, &kept);
 	if (r == 0)
 		r = gate_look(a, fit, state, &kept, flags, &ret->gate, reterr);
+	wish.flags = sealing_is_required(a) ? GRAFT_LAYER_SEALED : 0;
 	if (r == 0)
 		r = make_wish(&wish, fit, state, &ret->gate);
 	if (r == 0)

@@ -76,7 +76,7 @@ int agent_install(struct agent *a, const char *letter, json_t **ret, struct erro
 			return r;
 	}
 	if (strcmp(action, "nothing") != 0)
-		context_history(a, action, taken, decision.reason);
+		context_history_change(a, action, taken, decision.reason, &graft);
 	if (a->settings.flags & AGENT_RESTART)
 		restarts = restart_after(a);
 	r = change_report(a, action, taken, decision.reason, &graft, ret, reterr);
@@ -201,7 +201,8 @@ int agent_run(struct agent *a, json_t **ret, struct error *reterr)
 	r = run(a, remote, refreshed == 0, &decision, &graft, &action, reterr);
 	letter = decision.entry ? decision.entry->letter : NULL;
 	if (action)
-		context_history(a, action, letter, decision.reason[0] ? decision.reason : NULL);
+		context_history_change(a, action, letter,
+			decision.reason[0] ? decision.reason : NULL, &graft);
 	if (restart_is_automatic(a))
 		restarts = restart_after(a);
 	if (restarts && !action)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "agent/sealing.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "graft/kernel.h"
@@ -194,6 +195,7 @@ int context_decide(struct agent *a, const struct index *index, const struct aski
 	__attribute__((cleanup(installed_done))) struct installed installed = {0};
 	AUTO(denied) struct denied *denied = NULL;
 	AUTO_FREE uint64_t *builds = NULL;
+	char unsealable[FIT_PROBLEM_MAX];
 	struct decision_facts facts = {
 		.index = index, .is_asked = asking->is_asked, .asked = asking->letter};
 	int r;
@@ -201,6 +203,8 @@ int context_decide(struct agent *a, const struct index *index, const struct aski
 	r = context_installed_or_none(a, &installed);
 	if (r == 0)
 		r = store_denied_load(a->store, &denied, reterr);
+	if (r == 0)
+		r = sealing_look(a, unsealable, reterr);
 	if (r < 0)
 		return r;
 	builds = calloc(denied->n_entries + 1, sizeof *builds);
@@ -212,6 +216,7 @@ int context_decide(struct agent *a, const struct index *index, const struct aski
 	facts.denied = builds;
 	if (installed.manifest && strcmp(installed.manifest->base, index->base) == 0)
 		facts.installed = installed.manifest->build;
+	facts.unsealable = unsealable;
 	facts.is_automatic = context_is_automatic(a);
 	*ret = policy_decide(&facts);
 	return 0;
@@ -261,7 +266,29 @@ void context_note(const struct agent *a, const char *fmt, ...)
 
 void context_history(struct agent *a, const char *event, const char *letter, const char *reason)
 {
-	AUTO_JSON json_t *detail = reason ? json_pack("{s:s}", "reason", reason) : NULL;
+	context_history_change(a, event, letter, reason, NULL);
+}
+
+/* {"reason", "images": how many were mounted with which seal}, each where there is one. */
+static json_t *history_detail(const char *reason, const struct graft_report *graft)
+{
+	AUTO_JSON json_t *detail = json_object(), *images = json_object();
+
+	for (enum graft_seal seal = GRAFT_MEASURED; graft && seal < GRAFT_SEAL_MAX; seal++)
+		if (graft->n_images[seal] > 0)
+			(void)json_object_set_new(images, graft_seal_text(seal),
+				json_integer((json_int_t)graft->n_images[seal]));
+	if (reason)
+		(void)json_object_set_new(detail, "reason", json_string(reason));
+	if (json_object_size(images) > 0)
+		(void)json_object_set(detail, "images", images);
+	return json_object_size(detail) > 0 ? take_ptr(detail) : NULL;
+}
+
+void context_history_change(struct agent *a, const char *event, const char *letter,
+	const char *reason, const struct graft_report *graft)
+{
+	AUTO_JSON json_t *detail = history_detail(reason, graft);
 	struct error e = {0};
 
 	/* nothing is decided by it, so a full disk must not stop a withdrawal because of it */

@@ -6,6 +6,7 @@
 #include "agent/fit.h"
 #include "agent/policy.h"
 #include "agent/remote.h"
+#include "graft/change.h"
 #include "graft/host.h"
 #include "store/generation.h"
 #include "store/store.h"
@@ -70,3 +71,6 @@ int context_decide(struct agent *a, const struct index *index, const struct aski
 bool context_is_automatic(struct agent *a);
 void context_note(const struct agent *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void context_history(struct agent *a, const char *event, const char *letter, const char *reason);
+/* The same, with the seals of the images that a change mounted. */
+void context_history_change(struct agent *a, const char *event, const char *letter,
+	const char *reason, const struct graft_report *graft);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/context.h"
+#include "agent/sealing.h"
 #include "base/file.h"
 #include "graft/mount_table.h"
 #include "graft/state.h"
@@ -145,6 +146,7 @@ static int check_propagation(const struct graft_host *host, json_t *list, struct
 int agent_doctor(struct agent *a, json_t **ret, struct error *reterr)
 {
 	AUTO_JSON json_t *list = json_array();
+	char unsealable[FIT_PROBLEM_MAX];
 	struct error why = {0};
 	struct graft_host host;
 	int r;
@@ -154,6 +156,10 @@ int agent_doctor(struct agent *a, json_t **ret, struct error *reterr)
 	r = add(list, "mounts", context_check_mounts(a, &why) == 0, why.text);
 	if (r == 0 && context_host(a, &host, NULL) == 0)
 		r = check_propagation(&host, list, reterr);
+	if (r == 0)
+		r = sealing_look(a, unsealable, reterr);
+	if (r == 0 && sealing_is_required(a))
+		r = add(list, "seal", unsealable[0] == '\0', unsealable);
 	if (r == 0)
 		r = check_files(a->root_fd, list);
 	if (r == 0)

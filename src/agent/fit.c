@@ -27,6 +27,14 @@ void fit_free(struct fit *fit)
 	free(fit);
 }
 
+bool fit_is_barred(const struct fit *fit)
+{
+	for (size_t i = 0; fit && i < fit->n_components; i++)
+		if (fit->components[i].is_barred)
+			return true;
+	return false;
+}
+
 bool fit_has_file(const struct fit_component *c, size_t file)
 {
 	return c->match.verdict == MATCH_SET &&

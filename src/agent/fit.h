@@ -22,6 +22,7 @@ struct fit_component {
 	struct match match;
 	int *files; /* n_files of the component; -EBADF where the base has no such file */
 	int image_fd; /* its image, measured through this descriptor; -EBADF until then */
+	bool is_barred; /* the owner lets it not be attached as it could be: it goes off too */
 	char problem[FIT_PROBLEM_MAX]; /* it fits, and still cannot be attached; empty if it can */
 };
 
@@ -36,6 +37,9 @@ int fit_measure(int root_fd, const struct manifest *manifest, struct fit **ret,
 	struct error *reterr) MUST_CHECK;
 void fit_free(struct fit *fit);
 DEFINE_FREEP(fit)
+
+/* Whether something of it is barred. False without a fit. */
+bool fit_is_barred(const struct fit *fit);
 
 /* The files that the matched base set has, so those that are mounted over. */
 bool fit_has_file(const struct fit_component *c, size_t file);

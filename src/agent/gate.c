@@ -46,7 +46,7 @@ const struct gate_hold *gate_find(const struct gate *g, const char *component)
 
 static bool is_wanted(const struct fit_component *c)
 {
-	return c->match.verdict == MATCH_SET && c->image_fd >= 0;
+	return c->match.verdict == MATCH_SET && c->image_fd >= 0 && !c->is_barred;
 }
 
 static const struct graft_mount *find_attached(const struct graft_state *state, const char *name)
@@ -116,7 +116,7 @@ static int find_candidates(const struct fit *fit, const struct graft_state *stat
 
 		for (size_t k = 0; k < n_fit; k++)
 			stays |= fit->components[k].match.verdict == MATCH_SET &&
-				strcmp(fit->components[k].component->name, m->component) == 0;
+				!fit->components[k].is_barred && strcmp(fit->components[k].component->name, m->component) == 0;
 		if (m->visible && !stays)
 			add_candidate(ret, m->component, NULL, m, kept);
 	}

@@ -106,6 +106,7 @@ struct setting {
 static const struct setting settings[] = {
 	{"auto", {"off", "on"}, true},
 	{"restart", {"ask", "auto"}, false},
+	{"require-seal", {"no", "yes"}, true},
 };
 
 static const struct setting *find_setting(const char *key)
@@ -118,7 +119,7 @@ static const struct setting *find_setting(const char *key)
 
 static json_t *setting_json(const struct setting *setting, const char *value)
 {
-	return setting->is_switch ? json_boolean(strcmp(value, "on") == 0) : json_string(value);
+	return setting->is_switch ? json_boolean(strcmp(value, setting->values[1]) == 0) : json_string(value);
 }
 
 static int set_config(json_t *config, const char *key, const char *value, struct error *reterr)
@@ -127,7 +128,7 @@ static int set_config(json_t *config, const char *key, const char *value, struct
 
 	if (!setting)
 		return error_set(reterr, -BSI_E_USAGE,
-			"there is no setting '%s'; there are: auto, restart", key);
+			"there is no setting '%s'; there are: auto, restart, require-seal", key);
 	if (strcmp(value, setting->values[0]) != 0 && strcmp(value, setting->values[1]) != 0)
 		return error_set(reterr, -BSI_E_USAGE, "%s takes %s or %s, not '%s'", key,
 			setting->values[1], setting->values[0], value);

@@ -37,6 +37,11 @@ static bool is_denied(const struct decision_facts *facts, const struct index_ent
 	return false;
 }
 
+static bool is_unsealable(const struct decision_facts *facts)
+{
+	return facts->unsealable && facts->unsealable[0];
+}
+
 static bool is_installed(const struct decision_facts *facts, const struct index_entry *entry)
 {
 	return facts->installed != 0 && facts->installed == entry->build;
@@ -106,6 +111,10 @@ static struct decision decide_asked(const struct decision_facts *facts)
 			index->name, entry->letter);
 	if (!facts->asked && is_newer_installed(installed_entry(facts), entry))
 		return newer_installed(installed_entry(facts), entry);
+	if (is_unsealable(facts))
+		return refused(-BSI_E_UNSUPPORTED,
+			decide(DECISION_REFUSE, entry, "unsealable", "%s (%s) is not taken: %s",
+				index->name, entry->letter, facts->unsealable));
 	return decide(DECISION_INSTALL, entry, "asked", "asked for");
 }
 
@@ -119,7 +128,7 @@ static struct decision decide_removal(const struct decision_facts *facts,
 	const struct index_entry *current = index_current(facts->index);
 	struct decision d;
 
-	if (current && facts->is_automatic && !is_denied(facts, current))
+	if (current && facts->is_automatic && !is_denied(facts, current) && !is_unsealable(facts))
 		d = decide(DECISION_INSTALL, current, "replaces-withdrawn",
 			"(%s) was withdrawn by the publisher (%s); (%s) replaces it",
 			withdrawn->letter, withdrawn->reason, current->letter);
@@ -149,6 +158,8 @@ static struct decision decide_by_itself(const struct decision_facts *facts)
 		return decide(DECISION_HOLD, current, "denied",
 			"(%s) was taken off on this device; 'bsi install %s' takes it again",
 			current->letter, current->letter);
+	if (is_unsealable(facts))
+		return decide(DECISION_HOLD, current, "unsealable", "%s", facts->unsealable);
 	if (!facts->is_automatic)
 		return decide(DECISION_HOLD, current, "automatic-off",
 			"automatic installation is off; 'bsi install' takes it");

@@ -26,6 +26,7 @@ struct decision_facts {
 	uint64_t installed;
 	const uint64_t *denied;             /* builds that are not taken by themselves here */
 	size_t n_denied;
+	const char *unsealable;             /* why nothing may be attached here; NULL or empty if it may */
 	bool is_automatic;                  /* the owner lets improvements come by themselves */
 	bool is_asked;                      /* a person asks for it now */
 	const char *asked;                  /* the letter asked for; NULL for the current one */

@@ -11,7 +11,6 @@
 
 #define PUBLIC_NAME "status.json"
 #define LAST_NAME "last.json"
-#define SEAL_MEASURED "measured at attach"
 
 
 static json_t *last_load(const struct agent *a)
@@ -156,6 +155,20 @@ static size_t count_attached_files(const struct graft_state *state, const struct
 	return n;
 }
 
+/* Of its files the one whose reads are checked least says what holds for it. */
+static enum graft_seal weakest_seal(const struct graft_state *state, const struct component *c)
+{
+	enum graft_seal weakest = GRAFT_SEAL_MAX - 1;
+
+	for (size_t i = 0; i < state->n_mounts; i++) {
+		const struct graft_mount *m = &state->mounts[i];
+
+		if (m->visible && strcmp(m->component, c->name) == 0 && m->seal < weakest)
+			weakest = m->seal;
+	}
+	return weakest;
+}
+
 /* Files that the set has which matched when the generation was made, so that should be covered. */
 static size_t count_wanted_files(const struct generation *g, const struct component *c)
 {
@@ -227,7 +240,7 @@ static int compose_component(struct composing *x, const struct component *c)
 		is_attached ? NULL : hold ? hold : json_string_value(json_object_get(v, "reason")),
 		"activation", activation_text(c->activation), "files", (json_int_t)c->n_files,
 		"attached_files", (json_int_t)n_attached, "cves", cves, "seal",
-		is_attached ? SEAL_MEASURED : NULL);
+		is_attached ? graft_seal_text(weakest_seal(x->state, c)) : NULL);
 	if (!row || json_array_append_new(x->components, row) < 0)
 		return -ENOMEM;
 

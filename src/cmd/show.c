@@ -477,4 +477,6 @@ void show_config(const json_t *config)
 
 	printf("auto %s\n", json_is_true(json_object_get(config, "auto")) ? "on" : "off");
 	printf("restart %s\n", *restart ? restart : "ask");
+	printf("require-seal %s\n",
+		json_is_true(json_object_get(config, "require-seal")) ? "yes" : "no");
 }

@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "graft/crowd.h"
+#include "graft/dm_verity.h"
 #include "graft/mount_api.h"
 #include "graft/mount_table.h"
 #include "graft/peer.h"
@@ -148,7 +149,7 @@ static int prepare(struct change *change, struct graft_report *report, struct er
 	bool needs_peer = false;
 	int r;
 
-	r = stage_build(change->host, change->plan, change->clones, &report->loop, reterr);
+	r = stage_build(change->host, change->plan, change->clones, report, reterr);
 	if (setns(change->host->mount_ns_fd, CLONE_NEWNS) < 0)
 		return error_set(reterr, -errno, "going back to the host: %s", error_text(-errno));
 
@@ -333,6 +334,7 @@ static int change_in_host(const struct graft_host *host, const void *ctx, void *
 	size_t n_pushes, n_off;
 	int r;
 
+	verity_sweep();
 	change.root_fd = graft_host_open_root(host, change.root, sizeof change.root);
 	if (change.root_fd < 0)
 		return error_set(reterr, change.root_fd, "%s: %s", host->root,

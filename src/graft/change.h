@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "graft/host.h"
+#include "graft/seal.h"
 
 #define GRAFT_FILES_MAX 4096       /* in one change; each costs a descriptor or two */
 #define GRAFT_COMPONENT_MAX 100    /* bytes of a name: it is part of the mount's source */
@@ -25,10 +26,26 @@ struct graft_file {
 	bool privileged;  /* setuid, setgid or file capabilities: mounted without nosuid */
 };
 
+#define GRAFT_SALT_BYTES 32
+
+/* What was signed of an image, so that the kernel can check it (docs/formats/manifest.md). */
+struct graft_proof {
+	struct digest root; /* of the hash tree */
+	uint8_t salt[GRAFT_SALT_BYTES];
+	uint64_t tree_offset;    /* of its superblock */
+	struct digest fs_verity; /* of the whole file */
+};
+
+enum graft_layer_flags {
+	GRAFT_LAYER_SEALED = 1 << 0, /* not without a seal of the kernel */
+};
+
 struct graft_layer {
 	const char *component; /* [a-z0-9.+-] */
 	struct digest digest;  /* of the image, its name */
 	int image_fd;          /* open for reading; -1 is fine while nothing of it must be mounted */
+	const struct graft_proof *proof; /* NULL: it can be measured only */
+	enum graft_layer_flags flags;
 	const struct graft_file *files; /* providers before their users */
 	size_t n_files;
 };
@@ -42,6 +59,7 @@ struct graft_report {
 	size_t n_hidden;    /* mounts of ours that could not go: somebody's own mount lies on them */
 	size_t n_unshared;  /* attached files whose parent mount is not shared: other namespaces do not follow */
 	bool loop;          /* an image is mounted through a loop device */
+	size_t n_images[GRAFT_SEAL_MAX]; /* that were mounted now, by what checks their reads */
 	uint64_t prepare_us; /* before the moment: images mounted, files cloned */
 	uint64_t push_us;    /* the moment: all new files moved on */
 	uint64_t beneath_us; /* old ones taken away from beneath the new ones */
@@ -59,6 +77,7 @@ struct graft_report {
  *   -BSI_E_UNSUPPORTED  this kernel cannot mount the image
  *   -BSI_E_FORMAT       the image lacks the file, or it is no regular file there
  *   -BSI_E_PATH, -BSI_E_LIMIT  a malformed request
+ *   -BSI_E_UNSEALED     the image is not the signed one, or must have a seal of the kernel and gets none
  *   -BSI_E_PRIVILEGE    not root
  *   -ENOSPC             a mount namespace is full (fs.mount-max); the words name a process in it
  * An old mount that could not be unmounted is an error too, but then the rest of the change holds.

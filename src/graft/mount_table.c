@@ -199,6 +199,26 @@ static bool is_digest(const char *text)
 	return text[MOUNT_DIGEST_HEX_LEN] == '\0';
 }
 
+/* The bytes of a seal's name and the '/' at the start of text; 0 for what is only measured. */
+static size_t seal_len(const char *text, enum graft_seal seal)
+{
+	const char *name = graft_seal_text(seal);
+	size_t len = strlen(name);
+
+	return seal != GRAFT_MEASURED && strncmp(text, name, len) == 0 && text[len] == '/' ?
+		len + 1 : 0;
+}
+
+enum graft_seal mount_row_seal(const struct mount_row *row)
+{
+	const char *text = row->source + sizeof MOUNT_SOURCE_PREFIX - 1;
+
+	for (enum graft_seal seal = GRAFT_MEASURED; seal < GRAFT_SEAL_MAX; seal++)
+		if (seal_len(text, seal) > 0)
+			return seal;
+	return GRAFT_MEASURED;
+}
+
 const char *mount_row_component(const struct mount_row *row, size_t *ret_component_len)
 {
 	const size_t prefix_len = sizeof MOUNT_SOURCE_PREFIX - 1;
@@ -208,6 +228,7 @@ const char *mount_row_component(const struct mount_row *row, size_t *ret_compone
 	if (strcmp(row->type, "erofs") != 0 || row->root[0] != '/' ||
 		strncmp(row->source, MOUNT_SOURCE_PREFIX, prefix_len) != 0)
 		return NULL;
+	name += seal_len(name, mount_row_seal(row));
 	len = strlen(name);
 	if (len < 1 + 1 + MOUNT_DIGEST_HEX_LEN)
 		return NULL;

@@ -9,8 +9,12 @@
 
 #include "base/cleanup.h"
 #include "base/compiler.h"
+#include "graft/seal.h"
 
-/* A mount of ours: type erofs, and this source followed by COMPONENT-DIGEST. */
+/*
+ * A mount of ours: type erofs, and this source followed by COMPONENT-DIGEST; with a seal of the
+ * kernel the seal's name and a '/' come before that: /run/bsi/image/dm-verity/COMPONENT-DIGEST.
+ */
 #define MOUNT_SOURCE_PREFIX "/run/bsi/image/"
 #define MOUNT_DIGEST_HEX_LEN 64
 
@@ -45,6 +49,9 @@ DEFINE_FREEP(mount_table)
 /* Whether the row is ours; then its component is *ret_component_len bytes at the returned place,
  * and the image's digest (64 hex digits) follows after one '-'. NULL otherwise. */
 const char *mount_row_component(const struct mount_row *row, size_t *ret_component_len);
+
+/* Which seal a row of ours says that it has. */
+enum graft_seal mount_row_seal(const struct mount_row *row);
 
 /* Whether a row of ours lies over the file of the same path, below whatever root; else somebody
  * bound a patched file to another place. */

@@ -51,7 +51,8 @@ static void decide_wanted(const struct graft_state *state, struct graft_step *st
 	}
 	measure_stack(state, top, step);
 	is_right = strcmp(top->component, step->layer->component) == 0 &&
-		digest_equal(&top->digest, &step->layer->digest);
+		digest_equal(&top->digest, &step->layer->digest) &&
+		(top->seal != GRAFT_MEASURED || !(step->layer->flags & GRAFT_LAYER_SEALED));
 
 	/* A cut exchange leaves the old one under the right one. Pushing once more and taking both
 	 * away needs no other machinery; where nothing can go from beneath, the stack stays. */

@@ -69,7 +69,7 @@ static int check_bases(const struct graft_host *host, const struct graft_plan *p
 	return 0;
 }
 
-static int enter(struct error *reterr)
+int stage_enter(struct error *reterr)
 {
 	if (unshare(CLONE_NEWNS) < 0)
 		return error_set(reterr, -errno, "a mount namespace of its own: %s",
@@ -112,13 +112,13 @@ static int clone_file(int image_root_fd, const struct graft_step *step, int *ret
 }
 
 int stage_build(const struct graft_host *host, const struct graft_plan *plan, int *ret_clones,
-	bool *ret_loop, struct error *reterr)
+	struct graft_report *report, struct error *reterr)
 {
 	const struct graft_layer *mounted = NULL;
 	AUTO_CLOSE int image_root_fd = -EBADF;
 	int r;
 
-	r = enter(reterr);
+	r = stage_enter(reterr);
 	if (r == 0)
 		r = check_bases(host, plan, reterr); /* before anything here covers the root */
 	if (r == 0)
@@ -131,7 +131,7 @@ int stage_build(const struct graft_host *host, const struct graft_plan *plan, in
 			continue;
 		if (step->layer != mounted) { /* a layer's steps follow each other */
 			auto_closep(&image_root_fd);
-			r = image_mount(host, step->layer, &image_root_fd, ret_loop, reterr);
+			r = image_mount(host, step->layer, &image_root_fd, report, reterr);
 			mounted = step->layer;
 		}
 		if (r == 0)

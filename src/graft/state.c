@@ -42,6 +42,7 @@ static int fill_mount(const struct mount_table *table, const struct mount_row *r
 		return -ENOMEM;
 	ret->id = row->id;
 	ret->parent_id = row->parent;
+	ret->seal = mount_row_seal(row);
 	ret->dev = makedev(row->major, row->minor);
 	ret->visible = !mount_table_over(table, row);
 	ret->over_ours = parent && strcmp(parent->point, row->point) == 0 &&

@@ -13,12 +13,14 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "graft/host.h"
+#include "graft/seal.h"
 
 struct graft_mount {
 	char *component;
 	struct digest digest; /* of the image */
 	char *path;           /* of the base file that it lies over, below host root: "usr/lib/x" */
 	int id, parent_id;    /* of the mount and of the mount below it, in this reading */
+	enum graft_seal seal; /* what checks the reads of it */
 	dev_t dev;            /* of the image's superblock; what /proc/PID/maps shows */
 	bool visible;         /* nothing lies over it */
 	bool over_ours;       /* the mount below it is ours too: an older one */

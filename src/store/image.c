@@ -159,6 +159,18 @@ int store_image_open(struct store *s, const struct digest *digest, int *ret_fd)
 	return 0;
 }
 
+int store_image_folder(struct store *s, int *ret_fd)
+{
+	int fd = file_open_beneath(s->dir_fd, LAYOUT_IMAGES, O_RDONLY | O_DIRECTORY, 0);
+
+	if (fd == -ENOENT)
+		fd = file_open_beneath(s->dir_fd, ".", O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return fd;
+	*ret_fd = fd;
+	return 0;
+}
+
 bool store_has_image(struct store *s, const struct digest *digest)
 {
 	struct layout_path path = layout_image(digest);

@@ -38,6 +38,8 @@ DEFINE_FREEP(store_image)
 
 /* Read-only descriptor that the caller closes; -ENOENT if there is none. */
 int store_image_open(struct store *s, const struct digest *digest, int *ret_fd) MUST_CHECK;
+/* The folder they lie in, and so their file system; the state's own where there is none yet. */
+int store_image_folder(struct store *s, int *ret_fd) MUST_CHECK;
 bool store_has_image(struct store *s, const struct digest *digest);
 /* For an image that turned out damaged; 0 also when it was not there. */
 int store_image_remove(struct store *s, const struct digest *digest, struct error *reterr)

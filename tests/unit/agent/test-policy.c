@@ -21,7 +21,7 @@ struct row {
 	const char *minimum;
 	uint64_t installed, denied; /* builds: 1 is (a), 2 is (b) */
 	const char *asked;
-	bool is_asked, is_automatic;
+	bool is_asked, is_automatic, is_unsealable;
 	enum decision_action action;
 	const char *letter, *id;
 	int code;
@@ -78,6 +78,16 @@ static const struct row rows[] = {
 		.withdrawn_b = WITHDRAW_REMOVE, .has_b = true, .installed = 2,
 		.is_automatic = true, .action = DECISION_INSTALL, .letter = "a",
 		.id = "replaces-withdrawn"},
+	{.what = "holds what no seal can be had for, before it asks for more", .is_unsealable = true,
+		.action = DECISION_HOLD, .letter = "a", .id = "unsealable"},
+	{.what = "refuses it when it is asked for, named or not", .is_unsealable = true,
+		.is_asked = true, .asked = "a", .action = DECISION_REFUSE, .letter = "a",
+		.id = "unsealable", .code = -BSI_E_UNSUPPORTED},
+	{.what = "has nothing to say of what is installed", .is_unsealable = true, .installed = 1,
+		.is_automatic = true, .action = DECISION_NOTHING, .letter = "a", .id = "up-to-date"},
+	{.what = "goes to the base where the replacement could not be sealed",
+		.withdrawn_a = WITHDRAW_REMOVE, .has_b = true, .installed = 1, .is_automatic = true,
+		.is_unsealable = true, .action = DECISION_REMOVE, .letter = "a", .id = "withdrawn"},
 	{.what = "and to the base when automatic is off", .withdrawn_b = WITHDRAW_REMOVE,
 		.has_b = true, .installed = 2, .action = DECISION_REMOVE, .letter = "b",
 		.id = "withdrawn"},
@@ -99,6 +109,7 @@ static void check_row(const struct row *row)
 		.installed = row->installed,
 		.denied = &row->denied,
 		.n_denied = row->denied ? 1 : 0,
+		.unsealable = row->is_unsealable ? "no seal" : "",
 		.is_automatic = row->is_automatic,
 		.is_asked = row->is_asked,
 		.asked = row->asked};

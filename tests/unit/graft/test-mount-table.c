@@ -129,8 +129,17 @@ static void test_component_knows_only_ours(void **state)
 {
 	static const struct {
 		const char *type, *root, *source, *component;
+		enum graft_seal seal;
 	} cases[] = {
 		{"erofs", "/a", "/run/bsi/image/scene-" HEX, "scene"},
+		{"erofs", "/a", "/run/bsi/image/dm-verity/scene-" HEX, "scene", GRAFT_DM_VERITY},
+		{"erofs", "/a", "/run/bsi/image/fs-verity/scene-" HEX, "scene", GRAFT_FS_VERITY},
+		{"erofs", "/a", "/run/bsi/image/dm-verity-" HEX, "dm-verity"},
+		{"erofs", "/a", "/run/bsi/image/dm-verity/dm-verity-" HEX, "dm-verity", GRAFT_DM_VERITY},
+		{"erofs", "/a", "/run/bsi/image/measured/scene-" HEX, NULL},
+		{"erofs", "/a", "/run/bsi/image/dm-verity/fs-verity/scene-" HEX, NULL},
+		{"erofs", "/a", "/run/bsi/image/dm-verity/", NULL},
+		{"erofs", "/a", "/run/bsi/image/dm-verity/-" HEX, NULL},
 		{"erofs", "/a", "/run/bsi/image/a-b+c.1-" HEX, "a-b+c.1"},
 		{"ext4", "/a", "/run/bsi/image/scene-" HEX, NULL},
 		{"erofs", "a", "/run/bsi/image/scene-" HEX, NULL},
@@ -158,6 +167,7 @@ static void test_component_knows_only_ours(void **state)
 			assert_int_equal(len, strlen(cases[i].component));
 			assert_memory_equal(component, cases[i].component, len);
 			assert_memory_equal(component + len + 1, HEX, MOUNT_DIGEST_HEX_LEN);
+			assert_int_equal(mount_row_seal(&row), cases[i].seal);
 		}
 	}
 }

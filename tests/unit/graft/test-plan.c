@@ -118,6 +118,35 @@ static void test_plan_leaves_stacks_that_cannot_go_from_beneath(void **state)
 	assert_false(plan->steps[0].parent_shared);
 }
 
+/* What is attached and only measured is exchanged for itself, where a seal is wanted; else it stays. */
+static void test_plan_exchanges_what_lacks_a_seal(void **state)
+{
+	static const char text[] = "1 0 8:1 / / rw shared:1 - ext4 a rw\n"
+		"2 1 0:2 /a /a ro shared:1 - erofs /run/bsi/image/c-" HEX_1 " ro\n"
+		"3 1 253:0 /b /b ro shared:1 - erofs /run/bsi/image/dm-verity/c-" HEX_1 " ro\n"
+		"4 1 0:4 /c /c ro shared:1 - erofs /run/bsi/image/fs-verity/c-" HEX_1 " ro\n";
+	AUTO(mount_table) struct mount_table *table = NULL;
+	AUTO(graft_state) struct graft_state *now = NULL;
+	struct graft_layer layer = make_layer(HEX_1, abc, 3);
+	char described[64];
+
+	(void)state;
+	assert_int_equal(mount_table_parse(text, sizeof text - 1, &table), 0);
+	assert_int_equal(graft_state_of(table, "", &now), 0);
+	assert_int_equal(now->n_mounts, 3);
+	assert_int_equal(now->mounts[0].seal, GRAFT_MEASURED);
+	assert_int_equal(now->mounts[1].seal, GRAFT_DM_VERITY);
+	assert_int_equal(now->mounts[2].seal, GRAFT_FS_VERITY);
+	for (int i = 0; i < 2; i++) {
+		AUTO(graft_plan) struct graft_plan *plan = NULL;
+
+		layer.flags = i ? GRAFT_LAYER_SEALED : 0;
+		assert_int_equal(graft_plan_make(now, &layer, 1, &plan, NULL), 0);
+		describe(plan, described, sizeof described);
+		assert_string_equal(described, i ? "E:a/1 K:b/1 K:c/1" : "K:a/1 K:b/1 K:c/1");
+	}
+}
+
 static void test_plan_refuses_bad_requests(void **state)
 {
 	static const struct graft_file twice[] = {{.path = "x/y"}, {.path = "a"}, {.path = "x/y"}};
@@ -195,6 +224,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plan_decides_each_file),
 		cmocka_unit_test(test_plan_leaves_stacks_that_cannot_go_from_beneath),
+		cmocka_unit_test(test_plan_exchanges_what_lacks_a_seal),
 		cmocka_unit_test(test_plan_refuses_bad_requests),
 		cmocka_unit_test(test_plan_refuses_too_many_files),
 		cmocka_unit_test(test_state_is_of_the_root_asked_for),
