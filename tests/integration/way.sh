@@ -57,7 +57,7 @@ like "$(jq -r '.list[].command' <<<"$run_out")" "nginx|lab" "exposure names it"
 start_service
 run bsi status
 like "$run_out" ": protected" "after its restart the device is protected"
-like "$run_out" "seal: measured" "the status names the seal"
+like "$run_out" "seal: (measured|fs-verity|dm-verity)" "the status names the seal"
 is "$(setpriv --reuid 65534 --regid 65534 --clear-groups bsi status --json | jq -r .state)" protected \
 	"an ordinary user sees it"
 is "$(setpriv --reuid 65534 --regid 65534 --clear-groups bsi status --json | jq -r '.cves_open, .exposure' | sort -u)" null \
