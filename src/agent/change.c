@@ -25,11 +25,11 @@ int change_report(struct agent *a, const char *action, const char *letter, const
 		context_note(a, "it was done; the status cannot be shown: %s", unseen.text);
 		status = json_object();
 	}
-	*ret = json_pack("{s:s, s:s?, s:s?, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:O}", "action", action,
+	*ret = json_pack("{s:s, s:s?, s:s?, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:O}", "action", action,
 		"letter", letter, "reason", reason, "files", "attached",
 		(json_int_t)graft->n_attached, "exchanged", (json_int_t)graft->n_exchanged, "off",
-		(json_int_t)graft->n_off, "kept", (json_int_t)graft->n_kept, "push_us",
-		(json_int_t)graft->push_us, "work_us", (json_int_t)graft->work_us, "status", status);
+		(json_int_t)graft->n_off, "kept", (json_int_t)graft->n_kept, "prepare_us",
+		(json_int_t)graft->prepare_us, "push_us", (json_int_t)graft->push_us, "work_us", (json_int_t)graft->work_us, "status", status);
 	return *ret ? 0 : error_set(reterr, -ENOMEM, "it was done; no memory to tell about it");
 }
 

@@ -47,7 +47,9 @@ int fs_verity_probe(int fd)
 	struct digest ignored;
 	int r = measure(fd, &ignored);
 
-	return r == 0 || r == -ENODATA || r == -BSI_E_UNSEALED ? 0 : -BSI_E_UNSUPPORTED;
+	if (r == -ENODATA)
+		return 0;
+	return r == 0 || r == -BSI_E_UNSEALED ? 1 : -BSI_E_UNSUPPORTED;
 }
 
 int fs_verity_seal(int fd, const struct digest *want, struct error *reterr)

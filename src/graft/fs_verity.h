@@ -9,7 +9,10 @@
 #include "base/digest.h"
 #include "base/error.h"
 
-/* 0 if a file beside the one behind fd (a folder is fine) could be sealed; -BSI_E_UNSUPPORTED. */
+/*
+ * 1 if the file behind fd is sealed; 0 if it, or a file in that folder, could be; else
+ * -BSI_E_UNSUPPORTED.
+ */
 int fs_verity_probe(int fd) MUST_CHECK;
 
 /*

@@ -132,10 +132,22 @@ static int by_dm_verity(struct mounting *m, struct error *reterr)
 	return r < 0 ? error_set(reterr, r, "its device cannot be mounted: %s", error_text(r)) : 0;
 }
 
+/* A seal is for good: it is not made for a kernel that then cannot mount the file as it is. */
+static int try_unsealed(struct mounting *m)
+{
+	int r = fs_verity_probe(m->layer->image_fd) == 0 ? from_file(m) : 0;
+
+	auto_closep(&m->fs_fd);
+	return r;
+}
+
 static int by_fs_verity(struct mounting *m, int (*from)(struct mounting *m), struct error *reterr)
 {
-	int r = fs_verity_seal(m->layer->image_fd, &m->layer->proof->fs_verity, reterr);
+	int r = from == from_file ? try_unsealed(m) : 0;
 
+	if (r < 0)
+		return error_set(reterr, r, "it cannot be mounted from its file: %s", error_text(r));
+	r = fs_verity_seal(m->layer->image_fd, &m->layer->proof->fs_verity, reterr);
 	if (r < 0)
 		return r;
 	r = from(m);

@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "graft-scene.h"
 #include "graft/base_view.h"
+#include "graft/seal_probe.h"
 #include "graft/state.h"
 
 #define N_FILES 40
@@ -141,7 +142,8 @@ static int change_host(const struct scene *scene, const struct graft_host *host,
 {
 	struct graft_file files[N_FILES];
 	struct graft_layer layer = {.component = "scene", .image_fd = scene->image_fd[version],
-		.digest = scene->image_digest[version], .files = files, .n_files = N_FILES};
+		.digest = scene->image_digest[version], .proof = &scene->image_proof[version],
+		.files = files, .n_files = N_FILES};
 
 	for (size_t i = 0; i < N_FILES; i++)
 		files[i] = (struct graft_file){.path = scene->paths[i], .base_fd = -EBADF};
@@ -168,6 +170,45 @@ static void test_loop(const struct scene *scene)
 	tap_ok(r == 0 && count_version(scene, N_FILES, 2) == N_FILES, "exchange of loop devices");
 	take_all_off(scene);
 	tap_ok(!has_loop_of(scene), "the loop devices are gone with the last mounts");
+}
+
+/* Where the kernel has a seal the mounts name it; where it has none, nothing is attached that needs one. */
+static void test_seal(const struct scene *scene)
+{
+	struct graft_host host = scene_host(scene);
+	struct graft_file file = {.path = scene->paths[0], .base_fd = -EBADF};
+	struct graft_layer layer = {.component = "scene", .image_fd = scene->image_fd[1],
+		.digest = scene->image_digest[1], .proof = &scene->image_proof[1],
+		.flags = GRAFT_LAYER_SEALED, .files = &file, .n_files = 1};
+	AUTO(graft_state) struct graft_state *state = NULL;
+	enum graft_seal seal;
+	struct graft_report report;
+	struct error error = {0};
+	int r = seal_probe(&host, scene->image_fd[1], &seal, &error);
+
+	tap_ok(r == 0, "the kernel's best seal: %s", r == 0 ? graft_seal_text(seal) : error.text);
+	r = scene_change_layers(&host, &layer, 1, &report, &error);
+	if (seal == GRAFT_MEASURED)
+		tap_ok(r == -BSI_E_UNSEALED && count_mounts(scene) == 0,
+			"what must have a seal is not attached without: %s", error.text);
+	else
+		tap_ok(r == 0 && graft_state_read(&host, &state, &error) == 0 &&
+				state->n_mounts == 1 && state->mounts[0].seal != GRAFT_MEASURED &&
+				report.n_images[state->mounts[0].seal] == 1,
+			"the mount says which seal it has %s", error.text);
+	take_all_off(scene);
+
+	layer.flags = 0;
+	r = scene_change_layers(&host, &layer, 1, &report, &error);
+	tap_ok(r == 0 && count_mounts(scene) == 1 &&
+			(seal != GRAFT_MEASURED || report.n_images[GRAFT_MEASURED] == 1),
+		"what need not is %s", error.text);
+	layer.flags = GRAFT_LAYER_SEALED;
+	r = scene_change_layers(&host, &layer, 1, &report, &error);
+	tap_ok(count_mounts(scene) == 1 &&
+			(seal == GRAFT_MEASURED ? r == -BSI_E_UNSEALED : r == 0 && report.n_kept == 1),
+		"what is attached is not taken for sealed %s", error.text);
+	take_all_off(scene);
 }
 
 static void test_bad_image(struct scene *scene)
@@ -598,7 +639,9 @@ static void test_privileged(struct scene *scene)
 	struct graft_file files[] = {{.path = SCENE_DIR "/id", .base_fd = -EBADF, .privileged = true},
 		{.path = SCENE_DIR "/cat", .base_fd = -EBADF, .privileged = true},
 		{.path = SCENE_DIR "/id2", .base_fd = -EBADF}};
-	struct graft_layer layer = {.component = "privileged", .files = files, .n_files = 3};
+	struct graft_proof proof = {0};
+	struct graft_layer layer = {
+		.component = "privileged", .proof = &proof, .files = files, .n_files = 3};
 	char script[600], tree[80], text[4096], uid[32];
 	struct error error = {0};
 	const char *caps;
@@ -614,7 +657,8 @@ static void test_privileged(struct scene *scene)
 		tap_skip("setuid and file capabilities", "needs setcap");
 		return;
 	}
-	layer.image_fd = scene_make_image(scene, tree, "privileged.erofs", &layer.digest);
+	layer.image_fd = scene_make_image(scene, tree, "privileged.erofs", &layer.digest,
+		&proof);
 	r = scene_change_layers(&host, &layer, 1, NULL, &error);
 	tap_ok(r == 0, "attach setuid programs %s", error.text);
 	(void)run_as_nobody("/" SCENE_DIR "/id", "-u", uid, sizeof uid);
@@ -675,6 +719,7 @@ int main(void)
 	test_contents(&scene);
 	test_state(&scene);
 	test_loop(&scene);
+	test_seal(&scene);
 	test_bad_image(&scene);
 	test_bad_requests(&scene);
 	test_replaced(&scene);

@@ -181,6 +181,7 @@ static void test_program(struct scene *scene)
 	struct graft_file files[] = {{.path = SCENE_DIR "/libB.so", .base_fd = -EBADF},
 		{.path = SCENE_DIR "/libA.so", .base_fd = -EBADF}};
 	struct graft_layer layers[3] = {0};
+	struct graft_proof proofs[3] = {0};
 	struct starts *starts;
 	char tree[96], name[32], program[96];
 	size_t n_errors = 0;
@@ -194,8 +195,10 @@ static void test_program(struct scene *scene)
 	for (size_t v = 1; v <= 2; v++) {
 		(void)snprintf(tree, sizeof tree, "%s/lib%zu", scene->work, v);
 		(void)snprintf(name, sizeof name, "lib%zu.erofs", v);
-		layers[v] = (struct graft_layer){.component = "libs", .files = files, .n_files = 2};
-		layers[v].image_fd = scene_make_image(scene, tree, name, &layers[v].digest);
+		layers[v] = (struct graft_layer){.component = "libs", .proof = &proofs[v],
+			.files = files, .n_files = 2};
+		layers[v].image_fd = scene_make_image(scene, tree, name, &layers[v].digest,
+			&proofs[v]);
 	}
 	starts = mmap(NULL, sizeof *starts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (starts == MAP_FAILED)

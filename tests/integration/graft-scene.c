@@ -17,6 +17,8 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "graft/base_view.h"
+#include "image/file_seal.h"
+#include "image/tree.h"
 
 static unsigned n_tests, n_failed;
 
@@ -151,17 +153,58 @@ void scene_open(struct scene *scene)
 	make_dir("/" SCENE_DIR);
 }
 
-int scene_make_image(struct scene *scene, const char *dir, const char *name, struct digest *ret)
+static int image_write(void *ctx, uint64_t offset, const void *data, size_t len)
+{
+	return file_pwrite_all(*(int *)ctx, data, len, offset);
+}
+
+static int image_read(void *ctx, uint64_t offset, void *data, size_t len)
+{
+	return file_pread_all(*(int *)ctx, data, len, offset);
+}
+
+/* The hash tree behind the image, and what would be signed of both. */
+static int seal_image(const char *path, struct graft_proof *ret)
+{
+	AUTO_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
+	const struct image_sink sink = {&fd, image_write};
+	const struct image_source source = {&fd, image_read};
+	static const uint8_t salt[IMAGE_SALT_BYTES] = {5};
+	AUTO(image_tree) struct image_tree *tree = NULL;
+	uint8_t block[IMAGE_BLOCK_BYTES];
+	struct image_seal seal;
+	off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+	int r = size < 0 ? -errno : image_tree_new((uint64_t)size, salt, &sink, &tree);
+
+	for (off_t at = 0; r == 0 && at < size; at += (off_t)sizeof block) {
+		r = file_pread_all(fd, block, sizeof block, (uint64_t)at);
+		if (r == 0)
+			r = image_tree_feed(tree, block, sizeof block);
+	}
+	if (r == 0)
+		r = image_tree_finish(tree, &seal);
+	if (r < 0)
+		return r;
+	*ret = (struct graft_proof){.root = seal.root, .tree_offset = seal.tree_offset};
+	memcpy(ret->salt, salt, sizeof salt);
+	return image_file_seal(&source, seal.image_bytes, &ret->fs_verity);
+}
+
+int scene_make_image(struct scene *scene, const char *dir, const char *name, struct digest *ret,
+	struct graft_proof *ret_proof)
 {
 	char path[128];
 	uint64_t size;
-	int fd;
+	int fd, r;
 
 	(void)snprintf(path, sizeof path, "%s/%s", scene->work, name);
 	if (scene_run((const char *[]){"mkfs.erofs", "--quiet", "-d0", "-T0",
 		    "-Eforce-inode-extended,noinline_data",
 		    "-U00000000-0000-0000-0000-000000000000", path, dir, NULL}) != 0)
 		tap_bail("mkfs.erofs %s", path);
+	r = seal_image(path, ret_proof);
+	if (r < 0)
+		tap_bail("the seal of %s: %s", path, error_text(r));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || file_digest(fd, ret, &size) < 0)
 		tap_bail("%s: %s", path, strerror(errno));
@@ -188,7 +231,8 @@ static void make_version(struct scene *scene, size_t version)
 	}
 	(void)snprintf(name, sizeof name, "v%zu.erofs", version);
 	scene->image_fd[version] =
-		scene_make_image(scene, tree, name, &scene->image_digest[version]);
+		scene_make_image(scene, tree, name, &scene->image_digest[version],
+			&scene->image_proof[version]);
 }
 
 void scene_make_files(struct scene *scene, size_t n_files)
@@ -285,6 +329,7 @@ int scene_change(const struct scene *scene, size_t version, size_t n_files,
 		.component = "scene",
 		.digest = scene->image_digest[version],
 		.image_fd = scene->image_fd[version],
+		.proof = &scene->image_proof[version],
 		.files = files,
 		.n_files = n_files,
 	};

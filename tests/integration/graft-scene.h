@@ -3,7 +3,7 @@
 /*
  * The stage for tests with real mounts: a mount namespace of its own, in it an overlay over the
  * machine's /usr that takes the writes, and a shared / as systemd makes it. There the tests attach
- * images (made by mkfs.erofs) over files of a small base in /usr/lib/bsi-scene. Nothing of it
+ * images (made by mkfs.erofs, and sealed as ours are) over files of a small base in /usr/lib/bsi-scene. Nothing of it
  * reaches the machine. Output is TAP.
  */
 #include <stdbool.h>
@@ -23,6 +23,7 @@ struct scene {
 	size_t n_files;
 	int image_fd[SCENE_VERSIONS_MAX];
 	struct digest image_digest[SCENE_VERSIONS_MAX];
+	struct graft_proof image_proof[SCENE_VERSIONS_MAX];
 	char paths[SCENE_FILES_MAX][64]; /* "usr/lib/bsi-scene/f000" */
 };
 
@@ -33,8 +34,9 @@ void scene_require_root(void);
 void scene_open(struct scene *scene);
 /* n files of the base, and an image of each further version; each file says "vV fNNN\n". */
 void scene_make_files(struct scene *scene, size_t n_files);
-/* An image of everything below dir, left open for reading. */
-int scene_make_image(struct scene *scene, const char *dir, const char *name, struct digest *ret);
+/* An image of everything below dir, its hash tree behind it, left open for reading. */
+int scene_make_image(struct scene *scene, const char *dir, const char *name, struct digest *ret,
+	struct graft_proof *ret_proof);
 void scene_close(struct scene *scene);
 
 struct graft_host scene_host(const struct scene *scene);

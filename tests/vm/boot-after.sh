@@ -17,7 +17,10 @@ pass "the boot is complete" wait_for 60 test ! -e /var/lib/bsi/boot
 # for the next boot: an image that was damaged on the disk
 generation=$(jq .content.current /var/lib/bsi/current)
 image=$(jq -r '.content.components[] | select(.name == "liblab1").image' "/var/lib/bsi/generations/$generation/generation.json")
-dd if=/dev/urandom of="/var/lib/bsi/images/$image" bs=1 seek=5000 count=64 conv=notrunc 2>/dev/null
+# another file, because one that fs-verity seals cannot be written
+cp "/var/lib/bsi/images/$image" /var/lib/bsi/damaged
+dd if=/dev/urandom of=/var/lib/bsi/damaged bs=1 seek=5000 count=64 conv=notrunc 2>/dev/null &&
+	mv -f /var/lib/bsi/damaged "/var/lib/bsi/images/$image"
 is "$?" 0 "the image of liblab1 is damaged on the disk"
 sync
 finish

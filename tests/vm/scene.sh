@@ -184,7 +184,7 @@ scene() {
 		cp "$build/deb/$suite"/bsi_*.deb "$build/deb/$suite"/bsi-publish_*.deb "$job/debs/" &&
 		scene_archive "$work" "$job/apt" &&
 		scene_publish "$work" "$job" "$base" "$build/vm/$suite/pair" &&
-		cp "$scene_here"/guest.sh "$scene_here"/boot-*.sh "$scene_here/../integration/tap.sh" "$job/"
+		cp "$scene_here"/guest.sh "$scene_here"/seal.sh "$scene_here"/boot-*.sh "$scene_here/../integration/tap.sh" "$job/"
 	local status=$?
 	rm -rf "$work"
 	return $status
