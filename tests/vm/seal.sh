@@ -18,31 +18,39 @@ seal_has_nothing() { [[ -z $(seal_devices)$(seal_loops) ]]; }
 seal_readable() { for f in "${seal_files[@]}"; do if cat "$f" >/dev/null 2>&1; then echo yes; else echo no; fi; done | xargs; }
 seal_again() { bsi detach && wait_for 20 seal_has_nothing && "$@" >/dev/null; }
 
-# seal_flip IMAGE: invert a byte of the last file in it, on the disk; again to restore it.
-seal_flip() {
-	local offset block byte at
+# The image as a file of its own, that nothing seals yet; and where a byte of its last file lies on the disk.
+seal_place() {
+	local offset block
 
+	cp "$seal_image" /var/lib/bsi/copy
+	mv -f /var/lib/bsi/copy "$seal_image"
 	sync
-	offset=$(($(LC_ALL=C grep -obUaP '\x7fELF' "$1" | tail -n 1 | cut -d: -f1) + 100))
-	block=$(filefrag -b4096 -v "$1" | awk -v b=$((offset / 4096)) '
+	offset=$(($(LC_ALL=C grep -obUaP '\x7fELF' "$seal_image" | tail -n 1 | cut -d: -f1) + 100))
+	block=$(filefrag -b4096 -v "$seal_image" | awk -v b=$((offset / 4096)) '
 		$1 ~ /^[0-9]+:$/ { gsub(/[.:]/, " "); if (b >= $2 && b <= $3) print $4 + b - $2 }')
-	at=$((block * 4096 + offset % 4096))
-	byte=$(dd if=/dev/vda bs=1 skip=$at count=1 iflag=fullblock status=none | od -An -tu1)
+	seal_at=$((block * 4096 + offset % 4096))
+}
+
+# Invert that byte, on the disk; again to restore it.
+seal_flip() {
+	local byte
+
+	byte=$(dd if=/dev/vda bs=1 skip=$seal_at count=1 status=none | od -An -tu1)
 	# shellcheck disable=SC2059
 	printf "\\x$(printf %02x $((byte ^ 255)))" |
-		dd of=/dev/vda bs=1 seek=$at conv=notrunc,fsync status=none
+		dd of=/dev/vda bs=1 seek=$seal_at conv=notrunc,fsync status=none
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
 }
 
 # A flipped block: one file gives an error, nothing else does.
 seal_holds() {
-	seal_flip "$seal_image"
+	seal_flip
 	is "$(seal_readable)" "yes no" "$1: a flipped block is an error for that file alone"
 	is "$(bsi base -- lab)" 101 "$1: the base below stays as it is"
 	run bsi verify
 	like "$run_out" "usr/lib/lab/liblab.so.1" "$1: verify names the file"
-	seal_flip "$seal_image"
+	seal_flip
 	is "$(seal_readable) $(lab)" "yes yes 202" "$1: with the block as it was all is well"
 }
 
@@ -55,6 +63,8 @@ fi
 seal_again bsi attach
 is "$(seal_now) $(seal_mounted)" "$first measured/$first/" "Linux $kernel: the seal is $first"
 [[ $first == dm-verity ]] || is "$(seal_devices)$(seal_loops)" "" "fs-verity takes no device"
+
+seal_place
 
 # dm-verity; where the kernel mounts files only when it is told to take loop devices
 seal_again bsi attach --loop
