@@ -14,6 +14,7 @@
 #include "improvement/text.h"
 #include "publish/commit.h"
 #include "publish/foundation.h"
+#include "publish/succession.h"
 
 #define AUTO_SECRET __attribute__((cleanup(publish_secret_done)))
 #define AUTO_SESSION __attribute__((cleanup(publish_session_done)))
@@ -111,7 +112,7 @@ int publish_init(struct verb_call *call, struct error *reterr)
 	return r;
 }
 
-/* The letter that a base is at now: fixes of its components stay confirmed. */
+/* The letter that a base is at now: fixes of its components stay confirmed; what is lost is said. */
 static int carry(const struct repository *repository, const struct repository_role *base,
 	struct plan *p, struct error *reterr)
 {
@@ -125,6 +126,8 @@ static int carry(const struct repository *repository, const struct repository_ro
 	if (!current)
 		return r;
 	r = repository_load_manifest(repository, base, current, &before, reterr);
+	if (r == 0)
+		r = succession_warn(p, before);
 	return r < 0 ? r : fixes_carry(p, before, reterr);
 }
 
@@ -204,6 +207,21 @@ static void warn_unconfirmed(const struct plan *p)
 				p->notes[i].reason);
 }
 
+static void show_added(const struct verb_call *call, const struct manifest *m, bool is_already)
+{
+	AUTO_JSON json_t *document = NULL;
+
+	if (!call_has(call, "json")) {
+		if (is_already)
+			printf("already published as (%s)\n", m->letter);
+		publish_show_manifest(m);
+		return;
+	}
+	document = publish_manifest_json(m);
+	(void)json_object_set_new(document, "already", json_boolean(is_already));
+	call_print_json(document);
+}
+
 static int add(struct verb_call *call, const struct publish_session *s, struct publish_input *in,
 	struct error *reterr)
 {
@@ -232,15 +250,9 @@ static int add(struct verb_call *call, const struct publish_session *s, struct p
 	progress_end(&bar);
 	if (r < 0)
 		return r;
-	warn_unconfirmed(in->plan);
-	if (call_has(call, "json")) {
-		json_t *document = publish_manifest_json(m);
-
-		call_print_json(document);
-		json_decref(document);
-	} else {
-		publish_show_manifest(m);
-	}
+	if (r != ISSUE_ALREADY)
+		warn_unconfirmed(in->plan);
+	show_added(call, m, r == ISSUE_ALREADY);
 	return 0;
 }
 
@@ -268,9 +280,15 @@ int publish_add(struct verb_call *call, struct error *reterr)
 	AUTO_INPUT struct publish_input in = {};
 	int r;
 
+	bool drops_only = call_has(call, "drop") && !call_has(call, "from") && !call_has(call, "to");
+
 	r = check_words(call, reterr);
 	if (r == 0)
 		r = publish_session_open(call, &s, reterr);
+	if (r == 0 && drops_only) {
+		in.plan = calloc(1, sizeof *in.plan);
+		return in.plan ? add(call, &s, &in, reterr) : -ENOMEM;
+	}
 	if (r == 0)
 		r = publish_read_input(call, &in, reterr);
 	if (r == 0)

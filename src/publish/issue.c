@@ -17,6 +17,7 @@
 #include "publish/commit.h"
 #include "publish/delta_payload.h"
 #include "publish/record.h"
+#include "publish/succession.h"
 
 /* One payload is written at a time, under the lock; a killed run's is overwritten. */
 #define DRAFT ".payload.new"
@@ -374,6 +375,10 @@ static int make_manifest(const struct issue *issue, const struct issue_letter *l
 	for (size_t i = 0; r == 0 && i < p->n_components; i++)
 		r = fill_component(issue, letter, &p->components[i],
 			&m->components[m->n_components++], reterr);
+	if (r == 0 && m->n_components == 0)
+		r = error_set(reterr, -BSI_E_REFUSED,
+			"nothing would be left: 'withdraw --action remove' takes (%s) back",
+			before ? before->letter : "");
 	if (r < 0)
 		return r;
 	*ret = take_ptr(m);
@@ -431,17 +436,51 @@ static int write_manifest(const struct issue *issue, const struct manifest *m,
 	return r;
 }
 
+/* Whether the current letter says it already; *before is its manifest then. */
+static int is_news(const struct issue *issue, const struct issue_letter *letter,
+	const struct index *index, const struct manifest *m, struct manifest **before,
+	struct error *reterr)
+{
+	const struct index_entry *current = index_current(index);
+	bool is_same = false;
+	int r = 0;
+
+	if (!current)
+		return 1;
+	r = repository_load_manifest(issue->repository, issue->base, current, before, reterr);
+	if (r < 0)
+		return r;
+	if (letter->severity || letter->text) {
+		r = succession_is_same(m, *before, &is_same, reterr);
+	} else {
+		/* nobody asked for other words */
+		struct manifest asked = *m;
+
+		asked.severity = (*before)->severity;
+		asked.text = (*before)->text;
+		r = succession_is_same(&asked, *before, &is_same, reterr);
+	}
+	return r < 0 ? r : !is_same;
+}
+
 int issue_add(const struct issue *issue, const struct issue_letter *letter, struct manifest **ret,
 	struct error *reterr)
 {
-	AUTO(manifest) struct manifest *m = NULL;
+	AUTO(manifest) struct manifest *m = NULL, *before = NULL;
 	AUTO(index) struct index *index = NULL;
 	int r;
 
 	r = repository_load_index(issue->repository, issue->base, &index, reterr);
 	if (r == 0)
 		r = make_manifest(issue, letter, index, &m, reterr);
-	if (r == 0)
+	if (r == 0) {
+		r = is_news(issue, letter, index, m, &before, reterr);
+		if (r == 0) {
+			*ret = take_ptr(before);
+			return ISSUE_ALREADY;
+		}
+	}
+	if (r >= 0)
 		r = write_manifest(issue, m, index, reterr);
 	if (r == 0)
 		r = publish_index(issue, index, reterr);

@@ -29,16 +29,20 @@ enum issue_flags {
 };
 
 struct issue_letter {
-	const struct plan *plan; /* passed plan_check() */
+	const struct plan *plan; /* passed plan_check(); without components: only to drop some */
 	struct state *to;
-	const char *severity, *text; /* NULL: unspecified, empty */
+	const char *severity, *text; /* NULL: unspecified, empty, and no news by itself */
 	const char *const *dropped;  /* components of the letter before that are not carried on */
 	size_t n_dropped;
 	const struct build_progress *progress;
 	enum issue_flags flags;
 };
 
-/* *ret is what was published; manifest_free() ends it. */
+/*
+ * *ret is what was published; manifest_free() ends it. ISSUE_ALREADY where the current letter says all
+ * of it already: nothing is published, and *ret is that letter's manifest.
+ */
+#define ISSUE_ALREADY 1
 int issue_add(const struct issue *issue, const struct issue_letter *letter, struct manifest **ret,
 	struct error *reterr) MUST_CHECK;
 

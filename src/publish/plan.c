@@ -71,6 +71,11 @@ static int note(struct plan *p, enum plan_note_kind kind, size_t component, cons
 	return 0;
 }
 
+int plan_warn(struct plan *p, size_t component, const char *subject, const char *reason)
+{
+	return note(p, PLAN_WARNING, component, subject, "%s", reason);
+}
+
 static bool is_left_out(const struct plan_request *r, const char *path)
 {
 	char absolute[PATH_MAX + 2];

@@ -123,5 +123,8 @@ struct plan_component *plan_component(const struct plan *p, const char *name);
 /* Whether all that changed in a component of that name is equivalent, so that it is not planned. */
 bool plan_is_all_equivalent(const struct plan *p, const char *name);
 
+/* One more warning, about a component by its index. */
+int plan_warn(struct plan *p, size_t component, const char *subject, const char *reason) MUST_CHECK;
+
 /* "refused", "left-out", "equivalent", "warning". */
 const char *plan_note_text(enum plan_note_kind kind);

@@ -241,6 +241,40 @@ run "$publish" add repo --base "$base" --component 'x=two' --drop two --from fir
 is "$(json '(d["letter"], sorted(c["name"] for c in d["components"]))')" "('c', ['one', 'x'])" \
 	"unless the old one is dropped"
 
+# ---- what a letter keeps and loses -------------------------------------------------------------
+new next
+"$publish" add next --base "$base" --from v1 --to v2 --text first --json >/dev/null 2>&1
+before=$(content next)
+run "$publish" add next --base "$base" --from v1 --to v2 --json
+is "$run_status" 0 "the same content twice"
+is "$(json '(d["letter"], d["build"], d["already"])')" "('a', 1, True)" "makes no second letter"
+is "$(content next)" "$before" "and changes nothing"
+run "$publish" add next --base "$base" --from v1 --to v2 --text first
+like "$run_out" "already published as \\(a\\)" "in words, too"
+run "$publish" add next --base "$base" --from v1 --to v2 --text second --json
+is "$(json '(d["letter"], d["already"])')" "('b', False)" "another text does"
+run "$publish" add next --base "$base" --from v1 --to v2 --cve-named --json
+is "$(json 'd["letter"]')" c "and so does a CVE that is confirmed"
+cp -r v1 v1-later && file usr/lib/data "data 1.5" && file usr/bin/helper "#!/bin/sh 1" 4755 &&
+	ln tree/usr/bin/helper tree/usr/bin/helper-too && rm v1-later/one_1.deb && deb v1-later one 1.5
+run "$publish" add next --base "$base" --from v1 --from v1-later --to v2 --json
+is "$(json 'd["letter"]')" d "one more base state"
+run "$publish" plan next --base "$base" --from v1 --to v2
+like "$run_out" "warning in one: one_1.5: \\(d\\) is for devices in this state" "plan says what would be lost"
+file usr/lib/data "data 3" && file usr/bin/helper "#!/bin/sh 1" 4755 && ln tree/usr/bin/helper tree/usr/bin/helper-too && deb fewer one 3
+run "$publish" add next --base "$base" --from v1/one_1.deb --to fewer --json
+like "$run_err" "one_1.5: \\(d\\) is for devices in this state" "add warns of a base state that is lost"
+like "$run_err" "usr/bin/helper: \\(d\\) patches this file" "and of a file"
+is "$(json '(d["letter"], sorted(c["name"] for c in d["components"]))')" "('e', ['one', 'two'])" \
+	"what is not planned anew is never lost"
+run "$publish" add next --base "$base" --drop two --json
+is "$run_status" 0 "a letter that only drops"
+is "$(json '(d["letter"], [c["name"] for c in d["components"]])')" "('f', ['one'])" "has the rest"
+run "$publish" add next --base "$base" --drop one
+is "$run_status" 13 "the last component cannot be dropped"
+like "$run_err" "withdraw --action remove" "and what to do instead is said"
+pass "the repository verifies with all that" "$publish" verify next
+
 # ---- withdraw, minimum, refresh --------------------------------------------------------------
 pass "withdraw" "$publish" withdraw repo c --base "$base" --action remove --reason "it broke" \
 	--passphrase-file word
