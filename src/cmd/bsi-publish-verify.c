@@ -22,12 +22,13 @@ static void show_report(const struct verb_call *call, const struct verify_report
 	char targets[32], images[32];
 
 	if (call_has(call, "json")) {
-		AUTO_JSON json_t *document = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
+		AUTO_JSON json_t *document = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
 			"good", 1, "bases", (json_int_t)r->n_bases, "letters",
 			(json_int_t)r->n_letters, "images", (json_int_t)r->n_images, "targets",
 			(json_int_t)r->n_targets, "target_bytes", (json_int_t)r->target_bytes,
 			"image_bytes", (json_int_t)r->image_bytes, "deltas_by_digest",
-			(json_int_t)r->n_undecoded, "expires",
+			(json_int_t)r->n_undecoded, "unlisted", (json_int_t)r->n_unlisted,
+			"unlisted_bytes", (json_int_t)r->unlisted_bytes, "expires",
 			utc_format(r->expires_utc_s).text);
 
 		call_print_json(document);
@@ -44,6 +45,10 @@ static void show_report(const struct verb_call *call, const struct verify_report
 	if (r->n_undecoded > 0)
 		printf("%" PRIu64 " %s by digest alone: decoding needs the files of a base\n",
 			r->n_undecoded, r->n_undecoded == 1 ? "delta" : "deltas");
+	publish_format_bytes(r->unlisted_bytes, targets, sizeof targets);
+	if (r->n_unlisted > 0)
+		printf("%" PRIu64 " %s (%s) that no list names any more: 'clean' removes the old ones\n",
+			r->n_unlisted, r->n_unlisted == 1 ? "file" : "files", targets);
 }
 
 int publish_verify(struct verb_call *call, struct error *reterr)

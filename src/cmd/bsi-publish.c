@@ -84,6 +84,12 @@ static const struct verb_option verify_options[] = {
 	{0},
 };
 
+static const struct verb_option clean_options[] = {
+	{"older-than", VERB_VALUE, "DAYS", "how long nobody has been led to them (30)"},
+	{"dry-run", VERB_FLAG, NULL, "only count them"},
+	{0},
+};
+
 static const struct verb verbs[] = {
 	{"init", "REPO", 1, 1, "make keys and an empty repository", init_options, publish_init},
 	{"extend", "REPO", 1, 1, "add a base to a repository", extend_options, publish_extend},
@@ -100,6 +106,8 @@ static const struct verb verbs[] = {
 		publish_refresh},
 	{"verify", "REPO", 1, 1, "check the whole repository: signatures, digests, images",
 		verify_options, publish_verify},
+	{"clean", "REPO", 1, 1, "remove old files that no list names any more", clean_options,
+		publish_clean},
 	{0},
 };
 

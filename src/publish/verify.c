@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "improvement/base_id.h"
 #include "publish/audit.h"
+#include "publish/leftover.h"
 #include "publish/repository.h"
 #include "trust/update.h"
 
@@ -318,6 +319,7 @@ int verify_repository(const char *path, int64_t now_utc_s, const struct build_pr
 {
 	AUTO(repository) struct repository *repository = NULL;
 	struct verification v = {.progress = progress, .reterr = reterr};
+	struct leftover unlisted = {};
 	int r;
 
 	r = repository_open(path, 0, &repository, reterr);
@@ -330,6 +332,10 @@ int verify_repository(const char *path, int64_t now_utc_s, const struct build_pr
 	for (size_t i = 1; r == 0 && i < repository->n_roles; i++)
 		r = verify_base(&v, &repository->roles[i]);
 	free(v.audited);
+	if (r == 0)
+		r = leftover_walk(repository, INT64_MAX, 0, &unlisted, reterr);
+	v.report.n_unlisted = unlisted.n_files;
+	v.report.unlisted_bytes = unlisted.bytes;
 	if (r == 0)
 		*ret = v.report;
 	return r;

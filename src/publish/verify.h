@@ -16,6 +16,7 @@
 struct verify_report {
 	uint64_t n_bases, n_letters, n_components, n_images, n_targets;
 	uint64_t target_bytes, image_bytes;
+	uint64_t n_unlisted, unlisted_bytes; /* files that no current list names */
 	uint64_t n_undecoded; /* deltas, each as often as a letter lists it */
 	int64_t expires_utc_s; /* the earliest of what devices ask for */
 };

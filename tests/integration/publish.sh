@@ -275,6 +275,31 @@ is "$run_status" 13 "the last component cannot be dropped"
 like "$run_err" "withdraw --action remove" "and what to do instead is said"
 pass "the repository verifies with all that" "$publish" verify next
 
+# ---- what no list names any more ---------------------------------------------------------------
+run "$publish" verify next --json
+isnt "$(json 'd["unlisted"]')" 0 "verify counts files that no current list names"
+orphan=next/targets/$base/$(echo x | sha256sum | cut -c1-64).gone
+echo x >"$orphan" && echo y >"next/targets/$base/index.html" && echo z >"next/targets/$base/.payload.new"
+before=$(content next)
+run "$publish" clean next --json
+is "$(json '(d["files"], d["removed"])')" "(0, True)" "clean keeps what is not old"
+find next/targets -type f -exec touch -d '60 days ago' {} +
+run "$publish" clean next --dry-run --json
+is "$(json '(d["files"], d["removed"])')" "(2, False)" "what a younger list names stays, however old it is"
+is "$(content next)" "$before" "--dry-run removes nothing"
+run "$publish" clean next
+like "$run_out" "removed 2 files" "clean removes what no list names"
+is "$(ls -A "next/targets/$base" | grep -cE '^[.]|gone$')" 0 "an orphan and a draft"
+pass "and no name that is none of ours" test -e "next/targets/$base/index.html"
+pass "the repository verifies" "$publish" verify next
+run "$publish" clean next --older-than 10 --time "$(date -u -d '+11 days' +%FT%TZ)" --json
+is "$(json 'd["files"] > 5')" True "later the superseded lists go, with what they alone named"
+is "$(find next/metadata -name '*.snapshot.json' | wc -l)" 1 "one snapshot is left"
+run "$publish" verify next --json
+is "$run_status" 0 "the repository verifies still"
+is "$(json '(d["unlisted"], d["letters"])')" "(0, 6)" "with every letter"
+pass "and goes on" "$publish" refresh next --all
+
 # ---- withdraw, minimum, refresh --------------------------------------------------------------
 pass "withdraw" "$publish" withdraw repo c --base "$base" --action remove --reason "it broke" \
 	--passphrase-file word
@@ -501,7 +526,7 @@ unlike "$run_out" "etc/passwd" "symlinks of a root tree do not leave it"
 # ---- words -----------------------------------------------------------------------------------
 run "$publish" --help
 is "$run_status" 0 "--help"
-for verb in init extend plan add withdraw minimum list refresh verify; do
+for verb in init extend plan add withdraw minimum list refresh verify clean; do
 	like "$run_out" "$verb" "--help names $verb"
 done
 run "$publish" list nowhere --json
