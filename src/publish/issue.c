@@ -501,6 +501,22 @@ static int find_entry(const struct issue *issue, const struct index *index, cons
 	return error_set(reterr, -BSI_E_MISSING, "%s has no letter (%s)", issue->base->name, letter);
 }
 
+static int move_minimum(struct index *index)
+{
+	const struct index_entry *heir = NULL;
+	int r = 0;
+
+	for (size_t i = 0; index->minimum && !heir && i < index->n_entries; i++)
+		if (letter_compare(index->entries[i].letter, index->minimum) >= 0 &&
+			index->entries[i].withdrawn != WITHDRAW_REMOVE)
+			heir = &index->entries[i];
+	if (!index->minimum || (heir && strcmp(heir->letter, index->minimum) == 0))
+		return 0;
+	free(index->minimum);
+	index->minimum = heir ? copy(heir->letter, &r) : NULL;
+	return r;
+}
+
 int issue_withdraw(const struct issue *issue, const char *letter, enum withdraw_action action,
 	const char *reason, struct error *reterr)
 {
@@ -520,6 +536,8 @@ int issue_withdraw(const struct issue *issue, const char *letter, enum withdraw_
 	entry->reason = copy(reason, &r);
 	entry->withdrawn = action;
 	entry->withdrawn_utc_s = issue->now_utc_s;
+	if (r == 0)
+		r = move_minimum(index);
 	return r < 0 ? r : publish_index(issue, index, reterr);
 }
 

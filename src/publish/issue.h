@@ -46,6 +46,10 @@ struct issue_letter {
 int issue_add(const struct issue *issue, const struct issue_letter *letter, struct manifest **ret,
 	struct error *reterr) MUST_CHECK;
 
+/*
+ * A letter that no device may keep is no minimum: if this one was, the next one above that stands
+ * takes its place, or there is none any more.
+ */
 int issue_withdraw(const struct issue *issue, const char *letter, enum withdraw_action action,
 	const char *reason, struct error *reterr) MUST_CHECK;
 

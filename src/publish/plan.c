@@ -132,6 +132,26 @@ static bool all_follow_pairing(const struct compare *c, const struct compare_row
 	return true;
 }
 
+/* Digests are all that a device compares, and it takes owner and mode of the patched file. */
+static int warn_metadata(struct planning *pl, const struct compare_row *row, size_t component)
+{
+	const struct state_file *to = row->to;
+
+	for (size_t i = 0; i < pl->request->n_from; i++) {
+		const struct state_file *base = row->base[i];
+
+		if (!base || !S_ISREG(base->mode) || !S_ISREG(to->mode) ||
+			(base->mode == to->mode && base->uid == to->uid && base->gid == to->gid))
+			continue;
+		return note(pl->plan, PLAN_WARNING, component, to->path,
+			"owner or mode change: %s has %u:%u %04o, and devices get %u:%u %04o",
+			pl->request->from[i]->name, base->uid, base->gid,
+			(unsigned)(base->mode & 07777), to->uid, to->gid,
+			(unsigned)(to->mode & 07777));
+	}
+	return 0;
+}
+
 /* Python keeps byte code beside its sources, by their times: root's programs will renew it. */
 static int warn_byte_code(struct planning *pl, const struct compare_row *row, size_t component)
 {
@@ -198,6 +218,8 @@ static int plan_row(struct planning *pl, const struct compare_row *row)
 		if (row->base[i])
 			r = add_file(&pl->plan->components[component].files,
 				&pl->plan->components[component].n_files, row->base[i]->path, row);
+	if (r >= 0)
+		r = warn_metadata(pl, row, component);
 	if (r >= 0)
 		r = warn_byte_code(pl, row, component);
 	return r < 0 ? r : warn_missing(pl, row, component);

@@ -138,6 +138,13 @@ run "$publish" plan --base debian:12:arm64 --from v1 --to v2
 is "$run_status" 13 "packages for another architecture are refused"
 like "$run_out" "another architecture" "and the plan says why"
 
+file usr/lib/data "data 2" 600 && file usr/bin/helper "#!/bin/sh 2" 4755 && ln tree/usr/bin/helper tree/usr/bin/helper-too
+deb modes one 2
+run "$publish" plan --base "$base" --from v1/one_1.deb --to modes
+like "$run_out" "warning in one: usr/lib/data: owner or mode change: v1/one_1.deb has 0:0 0644, and devices get 0:0 0600" \
+	"plan: a mode that changes with the content is said"
+unlike "$run_out" "helper: owner or mode" "and only that"
+
 # ---- bad packages ----------------------------------------------------------------------------
 mkdir cut
 size=$(stat -c %s v2/one_2.deb)
@@ -315,6 +322,12 @@ is "$run_status" 13 "a letter that was withdrawn with remove is no minimum"
 pass "minimum" "$publish" minimum repo a --base "$base" --passphrase-file word
 run "$publish" list repo --base "$base"
 like "$run_out" "minimum \\(a\\)" "list shows the minimum"
+run "$publish" withdraw repo a --base "$base" --action stop --reason "x" --passphrase-file word
+run "$publish" list repo
+like "$run_out" "minimum \\(a\\)" "a minimum whose letter is stopped stays"
+run "$publish" withdraw repo a --base "$base" --action remove --reason "x" --passphrase-file word
+run "$publish" list repo
+like "$run_out" "minimum \\(b\\)" "one that devices must remove gives way to the next letter"
 pass "no minimum" "$publish" minimum repo --none --base "$base" --passphrase-file word
 pass "refresh needs no passphrase" "$publish" refresh repo
 pass "refresh --all renews the offline roles" "$publish" refresh repo --all --passphrase-file word
