@@ -75,11 +75,20 @@ static int fall_back(struct agent *a, uint64_t generation, char *ret_reason, siz
 }
 
 static int attach_planned(struct agent *a, const struct boot_facts *facts,
-	const struct boot_plan *plan, struct graft_report *graft, struct error *reterr)
+	const struct boot_plan *plan, const char **ret_action, struct graft_report *graft,
+	struct error *reterr)
 {
+	uint64_t current = 0;
 	int r = count_attempt(a, facts, plan, reterr);
 
-	return r < 0 ? r : take_current(a, NULL, graft, reterr);
+	if (r == 0)
+		r = take_current(a, NULL, graft, reterr);
+	if (r == 0)
+		r = store_current_get(a->store, &current, reterr);
+	/* what was withdrawn, and what is for another base, is left instead of attached */
+	if (r == 0 && current == 0)
+		*ret_action = "nothing";
+	return r;
 }
 
 /* Returns what was done as a word for the status, NULL after an error. */
@@ -99,7 +108,7 @@ static int boot(struct agent *a, const char **ret_action, char *reason, size_t r
 	*ret_action = "attached";
 	switch (plan.action) {
 	case BOOT_ATTACH:
-		return attach_planned(a, &facts, &plan, graft, reterr);
+		return attach_planned(a, &facts, &plan, ret_action, graft, reterr);
 	case BOOT_FALL_BACK:
 		*ret_action = "fell-back";
 		r = fall_back(a, plan.generation, reason, reason_len, reterr);
@@ -107,7 +116,8 @@ static int boot(struct agent *a, const char **ret_action, char *reason, size_t r
 			return r;
 		facts.current = plan.generation;
 		plan = boot_plan_make(&facts);
-		return attach_planned(a, &facts, &plan, graft, reterr);
+		return facts.current == 0 ? take_current(a, NULL, graft, reterr)
+					  : attach_planned(a, &facts, &plan, ret_action, graft, reterr);
 	case BOOT_GIVE_UP:
 		*ret_action = "gave-up";
 		(void)snprintf(reason, reason_len,

@@ -89,9 +89,9 @@ void settled_mark(struct agent *a, uint64_t generation, const struct packages_st
 	/* a file that changed since this run began may have changed after it was matched */
 	if (stamp_make(a, &stamp) < 0 || stamp.newest_utc_s >= a->settings.now_utc_s)
 		return;
-	document = json_pack("{s:I, s:s, s:s, s:b}", "generation", (json_int_t)generation, "packages",
-		packages->text, "files", digest_format(&stamp.digest).text, "require-seal",
-		sealing_is_required(a));
+	document = json_pack("{s:I, s:s, s:s, s:s, s:b}", "generation", (json_int_t)generation,
+		"base", a->device->base, "packages", packages->text, "files",
+		digest_format(&stamp.digest).text, "require-seal", sealing_is_required(a));
 	if (document)
 		run_dir_save(a->settings.run, SETTLED_NAME, document, 0600);
 }
@@ -113,7 +113,7 @@ bool settled_is(struct agent *a)
 		json_get_u64(document, "generation", UINT64_MAX, &marked, NULL) < 0 ||
 		store_current_get(a->store, &current, NULL) < 0 || stamp_make(a, &stamp) < 0)
 		return false;
-	return current == marked &&
+	return current == marked && is_text(document, "base", a->device->base) &&
 	       json_is_true(json_object_get(document, "require-seal")) == sealing_is_required(a) &&
 	       is_text(document, "packages", packages_stamp(a->root_fd).text) &&
 	       is_text(document, "files", digest_format(&stamp.digest).text);

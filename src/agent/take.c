@@ -2,6 +2,7 @@
 #include "agent/take.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/images.h"
@@ -160,6 +161,22 @@ static int take_installed(struct agent *a, struct remote *remote, struct install
 	return switch_to(a, installed->generation->number, SWITCH_ON, fit, ret, reterr);
 }
 
+/* The operating system became another one: a letter of the one before is none of its. */
+static int retire(struct agent *a, const struct manifest *m, struct graft_report *ret,
+	struct error *reterr)
+{
+	char reason[ERROR_TEXT_MAX];
+	int r;
+
+	(void)snprintf(reason, sizeof reason, "(%s) is for %s; this device is %s now", m->letter,
+		m->base, a->device->base);
+	context_note(a, "%s", reason);
+	r = switch_to(a, 0, SWITCH_BACK, NULL, ret, reterr);
+	if (r == 0)
+		context_history(a, "retired", m->letter, reason);
+	return r;
+}
+
 int take_current(struct agent *a, struct remote *remote, struct graft_report *ret,
 	struct error *reterr)
 {
@@ -170,6 +187,9 @@ int take_current(struct agent *a, struct remote *remote, struct graft_report *re
 	r = context_installed(a, &installed, reterr);
 	if (r == 0 && !installed.manifest)
 		return switch_to(a, 0, SWITCH_BACK, NULL, ret, reterr);
+	/* before anything is asked of an index, which is for the new one or for none */
+	if (r == 0 && strcmp(installed.manifest->base, a->device->base) != 0)
+		return retire(a, installed.manifest, ret, reterr);
 	if (r == 0)
 		r = context_withdrawn(a, installed.manifest, remote ? remote_index(remote) : NULL,
 			&withdrawn, reterr);

@@ -9,8 +9,8 @@ int take_entry(struct agent *a, struct remote *remote, const struct index_entry 
 	struct graft_report *ret, struct error *reterr) MUST_CHECK;
 
 /*
- * What `current` names, once more: matched again, and attached; what no longer fits, and what the
- * publisher is known to have withdrawn, goes off. With a remote, images that are missing are
+ * What `current` names, once more: matched again, and attached; what no longer fits, what the
+ * publisher is known to have withdrawn, and what is for another base than this device's, goes off. With a remote, images that are missing are
  * brought; without one nobody is asked.
  */
 int take_current(struct agent *a, struct remote *remote, struct graft_report *ret,

@@ -142,6 +142,36 @@ is "$run_status:$(sees)" 0:a2b2 "a dpkg that works on another root takes nothing
 run bsi hook sideways
 is "$run_status" 2 "a hook that is none is refused"
 
+# a new release, with the same file in it: the letter of the one before is none of its
+mkdir -p "$tap_dir/release"
+cp -p /etc/os-release "$tap_dir/release/"
+new_release() {
+	sed 's/^VERSION_ID=.*/VERSION_ID="99"/' "$tap_dir/release/os-release" >"$tap_dir/release/new"
+	rm -f /etc/os-release
+	cp "$tap_dir/release/new" /etc/os-release
+}
+new_release
+run bsi attach
+is "$run_status:$(sees)" 0:a1b1 "with a new release everything goes off" || diag "$run_err"
+like "$run_err$run_out" "this device is [a-z]*:99:" "and the reason is said"
+is "$(bsi history --json | jq -r '.[0] | "\(.event) \(.letter)"')" "retired a" "the history tells"
+is "$(device_status '"\(.letter) \(.state)"')" "null base" "the status is the base's"
+run bsi run
+is "$run_status:$(sees)" 9:a1b1 "a repository that has nothing for the new one is named" || diag "$run_err"
+like "$run_err" "no improvements for [a-z]*:99:" "with the base"
+rm /etc/os-release
+cp -p "$tap_dir/release/os-release" /etc/os-release
+run bsi install a
+is "$run_status:$(sees)" 0:a2b2 "back at the release that it was made for, it can be had again" || diag "$run_err"
+reboot
+new_release
+run bsi attach --boot
+is "$run_status:$(sees)" 0:a1b1 "a boot into a new release attaches nothing" || diag "$run_err"
+is "$(device_status '"\(.boot.action) \(.letter)"')" "nothing null" "and does not say that it did"
+rm /etc/os-release
+cp -p "$tap_dir/release/os-release" /etc/os-release
+bsi install a >/dev/null
+
 # set up?
 rm -f /etc/dpkg/dpkg.cfg.d/bsi
 run bsi doctor --json
