@@ -67,6 +67,7 @@ not_ok() {
 	tap_failed=$((tap_failed + 1))
 	printf 'not ok %d - %s\n' "$tap_count" "$(tap_name "$1")"
 	[[ $# -lt 2 ]] || diag "$2"
+	return 1 # so that `|| diag` after a check says more
 }
 
 is() {
