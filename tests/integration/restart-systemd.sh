@@ -196,6 +196,17 @@ is "$(jq -r '.action' <<<"$run_out")" restarted "and says so"
 isnt "$(main core)" "$now" "core.service runs the base's code"
 is "$(systemctl show -P ActiveState leaf.service)" inactive "what was stopped is not started"
 like "$(bsi history --json | jq -r '.[] | select(.event == "restarted") | .detail.reason')" "core.service restarted" "the history has it"
+
+# the timer's unit, with all by which systemd confines it but the idle priority
+bsi config restart ask >/dev/null # it would start process 1 anew, and systemctl with it
+bsi install a >/dev/null
+bsi detach
+sed -e "s|^ExecStart=[^ ]*|ExecStart=$BSI_STAGE/usr/bin/bsi|" -e 's/^\[Unit\]/&\nDefaultDependencies=no/' \
+	-e '/^\(Documentation\|Wants\|After\|Nice\|CPUSchedulingPolicy\|IOSchedulingClass\)=/d' \
+	"$(find "$BSI_STAGE" -name bsi.service)" >"$RESTART_LAB/units/bsi.service"
+systemctl daemon-reload
+run systemctl start bsi.service
+is "$run_status:$(systemctl show -P ExecMainStatus bsi.service):$(lab)" 0:0:2 "bsi.service does its work under systemd"
 # or the end would wait for it
 systemctl kill --signal=KILL box.scope
 finish
