@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/compiler.h"
 #include "base/file.h"
 
 static const char *field(char *line, const char *name)
@@ -74,8 +75,16 @@ bool package_paragraph_next(char **at, struct package_paragraph *ret)
 
 bool package_is_installed(const struct package_paragraph *p)
 {
-	return p->package && p->version && p->status &&
-	       strcmp(p->status, "install ok installed") == 0;
+	static const char *const states[] = {
+		"installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending"};
+	const char *state = p->status ? strchr(p->status, ' ') : NULL;
+
+	if (!p->package || !p->version || !state || strncmp(state, " ok ", 4) != 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		if (strcmp(state + 4, states[i]) == 0)
+			return true;
+	return false;
 }
 
 int package_text_read(int root_fd, const char *path, size_t max, char **ret)

@@ -19,6 +19,10 @@ int package_text_read(int root_fd, const char *path, size_t max, char **ret) MUS
 
 /* The next paragraph of text at *at, which is cut into lines; false at the end. */
 bool package_paragraph_next(char **at, struct package_paragraph *ret);
+/*
+ * Whether all its files are there: what an owner wants of it (install, hold) does not matter, nor that
+ * its scripts or triggers have not run yet.
+ */
 bool package_is_installed(const struct package_paragraph *p);
 
 /* One "NAME (= VERSION)" of a list with commas; both point into text, which is cut. False at the end. */

@@ -118,6 +118,20 @@ run bsi base --follow --lenient -- dpkg -i "$packages/lab-boot_1.0-3.deb"
 is "$run_status:$(sees)" 0:a3b3 "a newer version is never masked" || diag "$run_out$run_err"
 is "$(device_status '.components[0].state')" superseded "and the status says superseded"
 is "$(jq -r '.components[0].state' /run/bsi/status.json)" superseded "to everybody"
+echo lab-boot hold | dpkg --set-selections
+bsi attach >/dev/null
+is "$(dpkg-query -W -f '${Status}' lab-boot) $(device_status '.components[0].state')" "hold ok installed superseded" \
+	"of a package that is on hold too"
+echo lab-boot install | dpkg --set-selections
+for state in 'install ok triggers-pending' 'install ok half-configured'; do
+	sed -i "/^Package: lab-boot$/,/^$/s/^Status: .*/Status: $state/" /var/lib/dpkg/status
+	bsi attach >/dev/null
+	is "$(device_status '.components[0].state')" superseded "of one whose state is '$state'"
+done
+sed -i "/^Package: lab-boot$/,/^$/s/^Status: .*/Status: install reinstreq half-installed/" /var/lib/dpkg/status
+bsi attach >/dev/null
+is "$(device_status '.components[0].state')" mismatch "but not of one that is half installed"
+sed -i "/^Package: lab-boot$/,/^$/s/^Status: .*/Status: install ok installed/" /var/lib/dpkg/status
 run dpkg -i "$packages/lab-boot_1.0-1.deb"
 is "$run_status:$(sees)" 0:a2b2 "back at the base, it is improved again" || diag "$run_out$run_err"
 
