@@ -11,6 +11,10 @@
 #define CODER_MASK ((UINT64_C(1) << CODER_TOP_BITS) - 1)
 #define CODER_RANGE_MIN (UINT64_C(1) << (CODER_TOP_BITS - 8))
 
+#ifdef DELTA_UNCHECKED
+const struct coder_guide *coder_guide;
+#endif
+
 void coder_init_encode(struct coder *c, struct buffer *out)
 {
 	memset(c, 0, sizeof(*c));
@@ -76,6 +80,10 @@ unsigned coder_bit_p(struct coder *c, uint32_t p1, unsigned bit)
 
 	if (c->err)
 		return 0;
+#ifdef DELTA_UNCHECKED
+	if (coder_guide && !c->encoding && coder_guide->decide)
+		return coder_guide->decide(coder_guide->ctx, p1);
+#endif
 	if (!c->encoding)
 		bit = c->code < bound;
 	if (bit) {
@@ -95,6 +103,10 @@ unsigned coder_bit_p(struct coder *c, uint32_t p1, unsigned bit)
 			c->low = (c->low << 8) & CODER_MASK;
 		}
 	}
+#ifdef DELTA_UNCHECKED
+	if (coder_guide && !c->encoding)
+		coder_guide->see(coder_guide->ctx, bit);
+#endif
 	return bit;
 }
 
@@ -139,6 +151,10 @@ int coder_finish(struct coder *c)
 		return coder_flush(c);
 	if (c->err)
 		return c->err;
+#ifdef DELTA_UNCHECKED
+	if (coder_guide && coder_guide->decide)
+		return 0;
+#endif
 	/* The encoder drops zero bytes at the end: what is left unread, or is zero, must not be. */
 	if (c->at < c->filled || c->last == 0)
 		return -BSI_E_FORMAT;

@@ -52,6 +52,20 @@ uint64_t coder_spent(const struct coder *c);
 /* Code one bit; p1 is the probability of a 1 in 1/65536, 1..65535. */
 unsigned coder_bit_p(struct coder *c, uint32_t p1, unsigned bit);
 
+#ifdef DELTA_UNCHECKED
+/*
+ * Test builds only: sees every decision that is decoded, or makes it, so that what a stream says
+ * can be changed in one place and still makes sense behind it.
+ */
+struct coder_guide {
+	void *ctx;
+	unsigned (*decide)(void *ctx, uint32_t p1); /* NULL: the stream decides */
+	void (*see)(void *ctx, unsigned bit);       /* what the stream decided */
+};
+
+extern const struct coder_guide *coder_guide;
+#endif
+
 /* An adaptive probability: quick at first, slower as it has seen more. */
 struct bit_model {
 	uint16_t p1;

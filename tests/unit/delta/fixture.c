@@ -54,8 +54,8 @@ static int device_meta(void *ctx, const uint8_t *meta, size_t len, const struct 
 {
 	struct device *d = ctx;
 
-	(void)h;
 	(void)reterr;
+	d->output = h->output_bytes;
 	buffer_put(&d->meta, meta, len);
 	return d->meta.err;
 }
@@ -65,6 +65,13 @@ static int device_load(void *ctx, uint32_t index, const struct delta_reference *
 {
 	struct device *d = ctx;
 
+	if (d->any_length && d->n_references) {
+		const struct buffer *b = &d->references[index % d->n_references];
+
+		for (uint64_t at = 0; at < reference->bytes && b->len; at++)
+			into[at] = b->data[at % b->len];
+		return 0;
+	}
 	if (index >= d->n_references || d->references[index].len != reference->bytes)
 		return error_set(reterr, -BSI_E_MISMATCH, "no such base file");
 	if (reference->bytes)

@@ -30,6 +30,8 @@ struct device {
 	struct buffer made, meta;
 	uint64_t memory_max;
 	size_t n_loads;
+	bool any_length; /* base files are lent at the length that the delta wants, as they go */
+	uint64_t output; /* what the delta says that it makes; before that 0 */
 };
 
 struct device device_of(const struct buffer *references, size_t n, const struct buffer *delta);
