@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "delta/suffix.h"
 
-#include <divsufsort.h>
 #include <errno.h>
 #include <stdlib.h>
+#ifdef HAVE_DIVSUFSORT
+#include <divsufsort.h>
+#endif
+
+#include "delta/sort.h"
 
 #define LOOK_AROUND 24U
 #define MATCH_MAX 4096U
@@ -33,8 +37,13 @@ int suffix_new(const uint8_t *data, size_t len, struct suffix **ret)
 	s->order = malloc((len + 1) * sizeof(*s->order));
 	if (!s->order)
 		return -ENOMEM;
+#ifdef HAVE_DIVSUFSORT
 	if (len && divsufsort(data, s->order, (saidx_t)len) != 0)
 		return -ENOMEM;
+#else
+	if (suffix_sort(data, len, s->order) < 0)
+		return -ENOMEM;
+#endif
 	*ret = take_ptr(s);
 	return 0;
 }
