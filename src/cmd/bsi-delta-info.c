@@ -38,7 +38,11 @@ static const char *const section_names[ELF_SECTION_KIND_MAX + 1] = {
 struct info {
 	int delta_fd, old_fd;
 	const char *old;
-	bool is_tree;
+	const struct delta_tables *tables;
+	struct tree *tree;      /* NULL: one file */
+	size_t entry;           /* of the tree: the next to look at */
+	struct buffer content;  /* of the file at hand */
+	uint64_t packed[PACKED_MAX];
 	json_t *files;
 };
 
@@ -54,14 +58,14 @@ static int info_load(void *ctx, uint32_t index, const struct delta_reference *re
 	uint8_t *into, struct error *reterr)
 {
 	const struct info *i = ctx;
-	const char *name = i->is_tree ? reference->path : i->old;
-	AUTO_CLOSE int fd = i->is_tree ? file_open_beneath(i->old_fd, name, O_RDONLY, 0) :
+	const char *name = i->tree ? reference->path : i->old;
+	AUTO_CLOSE int fd = i->tree ? file_open_beneath(i->old_fd, name, O_RDONLY, 0) :
 					 open(name, O_RDONLY | O_CLOEXEC);
 	ssize_t n = 0;
 
 	(void)index;
 	if (fd < 0)
-		return error_set(reterr, i->is_tree ? fd : -errno, "\"%s\" cannot be read", name);
+		return error_set(reterr, i->tree ? fd : -errno, "\"%s\" cannot be read", name);
 	for (uint64_t at = 0; at < reference->bytes; at += (uint64_t)n) {
 		n = pread(fd, into + at, (size_t)(reference->bytes - at), (off_t)at);
 		if (n <= 0)
@@ -71,13 +75,59 @@ static int info_load(void *ctx, uint32_t index, const struct delta_reference *re
 	return 0;
 }
 
+/* The file before is complete: how much of it is compressed? */
+static int info_look(struct info *i)
+{
+	uint64_t counts[PACKED_MAX] = {0};
+	json_t *last = json_array_get(i->files, json_array_size(i->files) - 1), *packed;
+	int r = packed_count(i->content.data ? i->content.data : (const uint8_t *)"", i->content.len,
+		counts);
+
+	buffer_clear(&i->content);
+	if (r < 0 || !last)
+		return r;
+	packed = json_object();
+	for (unsigned k = 0; k < PACKED_MAX; k++) {
+		i->packed[k] += counts[k];
+		if (counts[k])
+			(void)json_object_set_new(packed, packed_names[k],
+				json_integer((json_int_t)counts[k]));
+	}
+	(void)json_object_set_new(last, "packed", packed);
+	return 0;
+}
+
+/* What is known of a file before it is decoded. */
+static int info_begin(void *ctx, uint32_t index, const struct delta_file *file,
+	struct error *reterr)
+{
+	struct info *i = ctx;
+	json_t *references = json_array();
+	int r = info_look(i);
+
+	(void)reterr;
+	while (i->tree && i->entry < i->tree->n_entries &&
+		!S_ISREG(i->tree->entries[i->entry].mode))
+		i->entry++;
+	for (unsigned k = 0; k < file->n_references; k++)
+		(void)json_array_append_new(references,
+			json_string(i->tables->references[file->references[k]].path));
+	(void)json_array_append_new(i->files,
+		json_pack("{s:i, s:s, s:I, s:o, s:I}", "file", (int)index, "path",
+			i->tree && i->entry < i->tree->n_entries ? i->tree->entries[i->entry].path : "",
+			"new_bytes", (json_int_t)file->bytes, "references", references, "bytes",
+			(json_int_t)0));
+	i->entry++;
+	return r;
+}
+
 static int info_write(void *ctx, uint64_t offset, const void *data, size_t len)
 {
-	(void)ctx;
+	struct info *i = ctx;
+
 	(void)offset;
-	(void)data;
-	(void)len;
-	return 0;
+	buffer_put(&i->content, data, len);
+	return i->content.err;
 }
 
 static json_t *info_count(uint64_t found, uint64_t missed)
@@ -89,7 +139,7 @@ static void info_end(void *ctx, uint32_t index, const struct delta_file_stats *s
 {
 	struct info *i = ctx;
 	json_t *costs = json_object(), *fields = json_object(), *sections = json_object();
-	json_t *section_fields = json_object();
+	json_t *section_fields = json_object(), *more;
 
 	for (unsigned c = 0; c < BODY_COST_MAX; c++)
 		(void)json_object_set_new(costs, cost_names[c],
@@ -107,13 +157,14 @@ static void info_end(void *ctx, uint32_t index, const struct delta_file_stats *s
 		if (stats->body.fields[k])
 			(void)json_object_set_new(fields, field_names[k],
 				info_count(stats->body.fields[k], stats->body.missed[k]));
-	(void)json_array_append_new(i->files,
-		json_pack("{s:i, s:I, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "file", (int)index, "bytes",
-			(json_int_t)stats->bytes, "mode", stats->is_plain ? "plain" : "references",
-			"spent", costs, "sections", sections, "fields", fields, "section_fields",
-			section_fields, "n_operations", (json_int_t)stats->body.n_ops, "n_replaced",
-			(json_int_t)stats->body.n_replaced, "n_sent",
-			(json_int_t)stats->body.n_sent));
+	more = json_pack("{s:I, s:s, s:i, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "bytes",
+		(json_int_t)stats->bytes, "mode", stats->is_plain ? "plain" : "references", "n_parts",
+		(int)stats->n_parts, "spent", costs, "sections", sections, "fields", fields,
+		"section_fields", section_fields, "n_operations", (json_int_t)stats->body.n_ops,
+		"n_replaced", (json_int_t)stats->body.n_replaced, "n_sent",
+		(json_int_t)stats->body.n_sent);
+	(void)json_object_update(json_array_get(i->files, index), more);
+	json_decref(more);
 }
 
 static void info_print_counts(json_t *counts, const char *what)
@@ -131,15 +182,33 @@ static void info_print_counts(json_t *counts, const char *what)
 			json_integer_value(json_object_get(value, "missed")));
 }
 
+static json_int_t info_number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
 static void info_print_file(const json_t *file)
 {
-	const char *key;
+	const char *key, *path = json_string_value(json_object_get(file, "path"));
+	const char *mode = json_string_value(json_object_get(file, "mode"));
+	const json_t *references = json_object_get(file, "references");
 	json_t *value;
+	size_t at;
 
-	printf("file %" JSON_INTEGER_FORMAT ": %" JSON_INTEGER_FORMAT " bytes, %s mode\n",
-		json_integer_value(json_object_get(file, "file")),
-		json_integer_value(json_object_get(file, "bytes")),
-		json_string_value(json_object_get(file, "mode")));
+	printf("file %" JSON_INTEGER_FORMAT "%s%s: %" JSON_INTEGER_FORMAT
+	       " bytes for %" JSON_INTEGER_FORMAT "%s%s%s",
+		info_number(file, "file"), *path ? " " : "", path, info_number(file, "bytes"),
+		info_number(file, "new_bytes"), mode ? ", " : "", mode ? mode : "",
+		mode ? " mode" : "");
+	if (info_number(file, "n_parts") > 1)
+		printf(", %" JSON_INTEGER_FORMAT " parts", info_number(file, "n_parts"));
+	printf("\n");
+	json_array_foreach(references, at, value)
+		if (*json_string_value(value))
+			printf("  from %s\n", json_string_value(value));
+	json_object_foreach(json_object_get(file, "packed"), key, value)
+		printf("  %s: %" JSON_INTEGER_FORMAT " bytes, not looked into\n", key,
+			json_integer_value(value));
 	json_object_foreach(json_object_get(file, "spent"), key, value)
 		printf("  %-12s %10" JSON_INTEGER_FORMAT " bytes\n", key, json_integer_value(value));
 	json_object_foreach(json_object_get(file, "sections"), key, value)
@@ -181,42 +250,86 @@ static json_t *info_json(const struct delta_tables *t)
 static int info_decode(struct info *i, const struct delta_tables *t, struct error *reterr)
 {
 	struct delta_source source = {i, info_read};
-	struct delta_io io = {.ctx = i, .load = info_load, .end = info_end, .write = info_write};
+	struct delta_io io = {.ctx = i, .load = info_load, .begin = info_begin, .end = info_end,
+		.write = info_write};
+	int r;
 
-	i->is_tree = t->meta_len != 0;
-	if (i->is_tree) {
+	i->tables = t;
+	if (t->meta_len) {
+		r = tree_parse(t->meta, t->meta_len, &i->tree, reterr);
+		if (r < 0)
+			return r;
 		i->old_fd = open(i->old, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (i->old_fd < 0)
 			return error_set(reterr, -errno, "\"%s\" cannot be read", i->old);
 	}
 	if (lseek(i->delta_fd, 0, SEEK_SET) < 0)
 		return -errno;
-	return delta_decode(&source, UINT64_MAX, &io, reterr);
+	r = delta_decode(&source, UINT64_MAX, &io, reterr);
+	return r < 0 ? r : info_look(i);
+}
+
+/* All files together, and what header and tables take. */
+static json_t *info_total(const struct info *i, uint64_t delta_bytes)
+{
+	json_t *packed = json_object(), *file;
+	json_int_t files = 0;
+	size_t at;
+
+	json_array_foreach(i->files, at, file)
+		files += info_number(file, "bytes");
+	for (unsigned k = 0; k < PACKED_MAX; k++)
+		if (i->packed[k])
+			(void)json_object_set_new(packed, packed_names[k],
+				json_integer((json_int_t)i->packed[k]));
+	return json_pack("{s:I, s:I, s:I, s:o}", "bytes", (json_int_t)delta_bytes, "files", files,
+		"tables", (json_int_t)delta_bytes - files, "packed", packed);
+}
+
+static void info_print_total(const json_t *total)
+{
+	const char *key;
+	json_t *value;
+
+	printf("together: %" JSON_INTEGER_FORMAT " bytes; header and tables %" JSON_INTEGER_FORMAT
+	       ", files %" JSON_INTEGER_FORMAT "\n",
+		info_number(total, "bytes"), info_number(total, "tables"), info_number(total, "files"));
+	json_object_foreach(json_object_get(total, "packed"), key, value)
+		printf("  %s: %" JSON_INTEGER_FORMAT " bytes of the new files, not looked into\n", key,
+			json_integer_value(value));
 }
 
 static int info_show(struct verb_call *call, struct info *i, struct delta_tables *t,
 	struct error *reterr)
 {
-	json_t *document, *file;
+	json_t *document, *file, *total;
+	struct stat st;
 	size_t at;
-	int r = 0;
+	int r = fstat(i->delta_fd, &st) < 0 ? -errno : 0;
 
 	i->old = call_value(call, "old");
-	if (i->old)
+	if (r == 0 && i->old)
 		r = info_decode(i, t, reterr);
 	if (r < 0)
 		return r;
+	total = info_total(i, (uint64_t)st.st_size);
 	if (call_has(call, "json")) {
 		document = info_json(t);
-		if (i->old)
+		if (i->old) {
 			(void)json_object_set(document, "files", i->files);
+			(void)json_object_set(document, "total", total);
+		}
 		call_print_json(document);
 		json_decref(document);
+		json_decref(total);
 		return 0;
 	}
 	info_print_tables(t);
 	json_array_foreach(i->files, at, file)
 		info_print_file(file);
+	if (i->old)
+		info_print_total(total);
+	json_decref(total);
 	return 0;
 }
 
@@ -267,7 +380,7 @@ static int info_equivalent(struct verb_call *call, struct error *reterr)
 
 int delta_verb_info(struct verb_call *call, struct error *reterr)
 {
-	struct info i = {.old_fd = -EBADF};
+	struct info i = {.old_fd = -EBADF, .content = buffer_of(SIZE_MAX)};
 	struct delta_source source = {&i, info_read};
 	struct delta_tables t = {0};
 	int r;
@@ -285,6 +398,8 @@ int delta_verb_info(struct verb_call *call, struct error *reterr)
 		r = info_show(call, &i, &t, reterr);
 	delta_tables_done(&t);
 	json_decref(i.files);
+	tree_free(i.tree);
+	buffer_done(&i.content);
 	auto_closep(&i.delta_fd);
 	auto_closep(&i.old_fd);
 	return r;

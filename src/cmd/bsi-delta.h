@@ -40,6 +40,21 @@ void unmap_file(const uint8_t *data, size_t len);
 /* The directory that a path lies in, open; *ret_name: its last component, into path. */
 int open_parent(const char *path, const char **ret_name) MUST_CHECK;
 
+/* Compressed content of a file, by kind, in bytes. counts: PACKED_MAX, added to. */
+enum packed {
+	PACKED_DEFLATE, /* members of zip archives */
+	PACKED_GZIP,
+	PACKED_BZIP2,
+	PACKED_XZ,
+	PACKED_ZSTD,
+	PACKED_LZ4,
+	PACKED_PNG,
+	PACKED_MAX,
+};
+
+extern const char *const packed_names[PACKED_MAX];
+int packed_count(const uint8_t *data, size_t len, uint64_t *counts) MUST_CHECK;
+
 /* The verbs. */
 int delta_verb_encode(struct verb_call *call, struct error *reterr);
 int delta_verb_apply(struct verb_call *call, struct error *reterr);

@@ -148,8 +148,8 @@ static int decode_check_reference(const struct delta_reference *ref, const uint8
 		return r;
 	if (DELTA_CHECKS && memcmp(digest.bytes, ref->check, sizeof(ref->check)) != 0)
 		return error_set(reterr, -BSI_E_MISMATCH,
-				 "the base file \"%s\" is not the one this delta was made from",
-				 ref->path);
+				 "the base file%s%s%s is not the one this delta was made from",
+				 *ref->path ? " \"" : "", ref->path, *ref->path ? "\"" : "");
 	return 0;
 }
 

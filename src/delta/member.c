@@ -24,6 +24,7 @@
 struct members {
 	struct member *list;
 	size_t n, allocated;
+	uint64_t packed_bytes; /* of those that are left out */
 };
 
 static int members_add(struct members *m, struct member add)
@@ -90,8 +91,10 @@ static int zip_add(const uint8_t *data, size_t len, const uint8_t *entry, size_t
 		   struct members *m)
 {
 	static const uint8_t magic[4] = {'P', 'K', 3, 4};
-	uint64_t size = elf_u32(entry + 24), at = elf_u32(entry + 42);
+	uint64_t size = elf_u32(entry + 24), packed = elf_u32(entry + 20), at = elf_u32(entry + 42);
 
+	if (elf_u16(entry + 10) != ZIP_STORED && packed <= len - m->packed_bytes)
+		m->packed_bytes += packed;
 	/* encrypted, or not stored */
 	if (elf_u16(entry + 10) != ZIP_STORED || elf_u16(entry + 8) & 1)
 		return 0;
@@ -166,6 +169,16 @@ int member_find(const uint8_t *data, size_t len, struct member **ret, size_t *re
 	*ret = m.list;
 	*ret_n = kept;
 	return 0;
+}
+
+uint64_t member_packed_bytes(const uint8_t *data, size_t len)
+{
+	struct members m = {0};
+
+	if (len > 4 && memcmp(data, "PK", 2) == 0 && zip_find(data, len, &m) < 0)
+		m.packed_bytes = 0;
+	free(m.list);
+	return m.packed_bytes;
 }
 
 bool member_same_name(const struct member *a, const struct member *b)

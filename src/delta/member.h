@@ -21,4 +21,6 @@ struct member {
 
 /* In the order of their places; the caller frees *ret. Nothing found is no error. */
 int member_find(const uint8_t *data, size_t len, struct member **ret, size_t *ret_n) MUST_CHECK;
+/* Bytes of the members of a zip archive that are compressed. */
+uint64_t member_packed_bytes(const uint8_t *data, size_t len);
 bool member_same_name(const struct member *a, const struct member *b);

@@ -59,6 +59,52 @@ list() { (cd "$1" && find . -mindepth 1 -printf '%p %y %m %l\n' | sort); }
 is "$(list tree)" "$(list new)" "with modes and links"
 bytes=$(stat -c %s tree.d)
 if ((bytes < 1500)); then ok "and is small ($bytes bytes)"; else not_ok "$bytes bytes"; fi
+pass "again with one thread" "$program" encode --threads 1 old new one.d
+pass "and with three" "$program" encode --threads 3 old new three.d
+pass "the same bytes for any number of threads" cmp one.d three.d
+pass "and by default" cmp one.d tree.d
+
+# renamed, copied, split, and without an old file at all
+mkdir -p from/a from/b to/c/d
+cp "$golden/old.elf" from/a/library.so
+seq 5000 9000 >from/b/one
+seq 50000 54000 >from/b/two
+cp "$golden/new.elf" to/c/library.so
+cp from/b/one to/c/d/other
+{ seq 5100 8900 && seq 50100 53900; } >to/c/both
+awk 'BEGIN { srand(5); for (i = 0; i < 4000; i++) print rand() }' >to/c/fresh
+{ cat to/c/fresh && echo; } >to/c/fresh-again
+pass "names and contents that moved" "$program" encode from to moved.d
+pass "applied" "$program" apply from moved.d moved
+pass "gives the same" diff -r moved to
+run "$program" --json info --old from moved.d
+is "$(jq -c '[.files[] | [.path, (.references | length)]]' <<<"$run_out")" \
+	'[["c/both",2],["c/d/other",1],["c/fresh",0],["c/fresh-again",0],["c/library.so",1]]' \
+	"each from the old files that hold it"
+is "$(jq '[.files[] | select(.path != "c/fresh") | .bytes < 400] | all' <<<"$run_out")" true \
+	"and small, but for what is new" || diag "$(jq -c '[.files[] | [.path, .bytes]]' <<<"$run_out")"
+is "$(jq '.total.bytes == .total.files + .total.tables' <<<"$run_out")" true "the parts are the whole"
+least=$(xz -9e -c to/c/fresh | wc -c)
+if (($(jq '.files[2].bytes' <<<"$run_out") * 100 <= least * 101)); then
+	ok "what is new needs no more than xz -9e"
+else
+	not_ok "what is new needs no more than xz -9e" "$(jq '.files[2].bytes' <<<"$run_out") and $least"
+fi
+
+# compressed content is named
+mkdir packed.old packed.new
+gzip -9 -n <to/c/fresh >packed.new/a.gz
+xz <to/c/fresh >packed.new/b.xz
+python3 -c 'import sys, zipfile
+z = zipfile.ZipFile(sys.argv[1], "w", zipfile.ZIP_DEFLATED)
+z.write(sys.argv[2])' packed.new/c.zip to/c/fresh
+pass "compressed files" "$program" encode packed.old packed.new packed.d
+run "$program" --json info --old packed.old packed.d
+is "$(jq -c '.total.packed | keys' <<<"$run_out")" '["deflate","gzip","xz"]' "info names what it cannot look into"
+is "$(jq '.total.packed.gzip' <<<"$run_out")" "$(stat -c %s packed.new/a.gz)" "with their bytes"
+run "$program" info --old packed.old packed.d
+like "$run_out" 'xz: [0-9]+ bytes of the new files, not looked into' "in words too"
+
 fail "a directory that exists is not replaced" "$program" apply old tree.d tree
 
 # bad input: a clear error, a status, and nothing under the final name
@@ -66,13 +112,17 @@ head -c 100 d >short
 cp d tail && printf x >>tail
 cp d flipped && printf '\x42\x42' | dd of=flipped bs=1 seek=120 conv=notrunc status=none
 cp d version && printf '\x07' | dd of=version bs=1 seek=4 conv=notrunc status=none
+cp d early && printf '\x01' | dd of=early bs=1 seek=4 conv=notrunc status=none
 head -c 50 /dev/zero >nodelta
-for bad in short tail flipped version nodelta; do
+{ head -c 6 d && printf '\xff\xff\xff\xff\xff\x7f' && tail -c +7 d; } >huge
+: >empty
+for bad in short tail flipped version early nodelta huge empty; do
 	run "$program" apply "$golden/old.elf" "$bad" "never-$bad"
-	isnt "$run_status" 0 "$bad: refused ($run_err)"
+	is "$run_status" 6 "$bad: refused ($run_err)"
 	pass "$bad: nothing is left" test -z "$(compgen -G "never-$bad*")"
 done
 run "$program" apply "$golden/new.elf" d never
+is "$run_status" 9 "another old file has a status of its own"
 like "$run_err" 'not the one this delta was made from' "another old file is refused"
 run "$program" apply --memory 1 "$golden/old.elf" d never
 like "$run_err" 'memory' "a limit of memory is kept"
@@ -82,6 +132,21 @@ run "$program" apply "$golden/old.elf" d missing/never
 isnt "$run_status" 0 "a directory that is not there ($run_err)"
 run bash -c "ulimit -f 4; trap '' XFSZ; exec '$program' apply '$golden/old.elf' d never-full"
 isnt "$run_status" 0 "a file that cannot grow ($run_err)"
+full=$(
+	unshare -m --propagation private bash -c '
+		mkdir full && mount -t tmpfs -o size=4k none full || exit
+		"$1" apply "$2/old.elf" d full/out; echo "apply $?"
+		"$1" encode from to full/d; echo "encode $?"
+		ls -A full' - "$program" "$golden" 2>&1
+)
+if [[ $full == *apply* ]]; then
+	like "$full" 'No space left.*apply 8' "a full device: apply says so"
+	like "$full" 'encode 8$' "encode too, and nothing is left on it"
+else
+	skip "a full device" "no mount here"
+fi
+run bash -c "'$program' info '$golden/old.elf'"
+is "$run_status" 6 "info of what is no delta"
 pass "nothing is left of all that" test -z "$(compgen -G 'never*')"
 
 # memory: 16 MiB and 2.6 times the larger file, and the process itself
