@@ -10,6 +10,7 @@
 #include "graft/dpkg_lock.h"
 #include "graft/kernel.h"
 #include "graft/package_work.h"
+#include "graft/sealing.h"
 
 /* The files of a layer that are mounted: those that the matched base set has. */
 static size_t fill_files(const struct fit_component *c, struct graft_file *files)
@@ -198,6 +199,8 @@ int attach_fit(struct agent *a, struct fit *fit, enum gate_flags flags, struct a
 	wish.flags = sealing_is_required(a) ? GRAFT_LAYER_SEALED : 0;
 	if (r == 0)
 		r = make_wish(&wish, fit, state, &ret->gate);
+	if (r == 0)
+		r = sealing_prepare(&host, wish.layers, wish.n_layers, reterr);
 	if (r == 0)
 		r = attach_check_packages(a, reterr);
 	if (r == 0)

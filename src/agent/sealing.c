@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "graft/seal_probe.h"
+#include "graft/sealing.h"
 #include "store/image.h"
 #include "store/settings.h"
 
@@ -32,7 +32,7 @@ int sealing_look(const struct agent *a, char ret_reason[static FIT_PROBLEM_MAX],
 	r = store_image_folder(a->store, &folder_fd);
 	if (r < 0)
 		return error_set(reterr, r, "the store's images: %s", error_text(r));
-	r = seal_probe(&host, folder_fd, &seal, reterr);
+	r = sealing_probe(&host, folder_fd, &seal, reterr);
 	if (r == 0 && seal == GRAFT_MEASURED)
 		(void)snprintf(ret_reason, FIT_PROBLEM_MAX,
 			"require-seal is set, and this kernel can check no read of an image: it has no "

@@ -62,6 +62,12 @@ static void name_source(struct mounting *m, enum graft_seal seal)
 		digest_format(&m->layer->digest).text);
 }
 
+static int unsealed(const struct graft_layer *layer, const char *why, struct error *reterr)
+{
+	return error_set(reterr, -BSI_E_UNSEALED, "the image of component %s: %s", layer->component,
+		why);
+}
+
 /* A context with the superblock made from what lies at source. */
 static int make_superblock(struct mounting *m)
 {
@@ -133,21 +139,37 @@ static int by_dm_verity(struct mounting *m, struct error *reterr)
 }
 
 /* A seal is for good: it is not made for a kernel that then cannot mount the file as it is. */
-static int try_unsealed(struct mounting *m)
+static int seal_file(struct mounting *m, struct error *reterr)
 {
 	int r = fs_verity_probe(m->layer->image_fd) == 0 ? from_file(m) : 0;
 
 	auto_closep(&m->fs_fd);
-	return r;
+	if (r < 0)
+		return error_set(reterr, r, "it cannot be mounted from its file: %s", error_text(r));
+	return fs_verity_seal(m->layer->image_fd, &m->layer->proof->fs_verity, reterr);
+}
+
+int image_mount_seal(const struct graft_host *host, const struct graft_layer *layer,
+	struct error *reterr)
+{
+	struct mounting m = {.host = host, .layer = layer, .fs_fd = -EBADF};
+	struct error why = {0};
+	int r;
+
+	if (!layer->proof || layer->image_fd < 0)
+		return 0;
+	name_source(&m, GRAFT_FS_VERITY);
+	r = seal_file(&m, &why);
+	/* what cannot be sealed so is no error here: the mount finds another way */
+	return r == -BSI_E_UNSEALED ? unsealed(layer, why.text, reterr) : 0;
 }
 
 static int by_fs_verity(struct mounting *m, int (*from)(struct mounting *m), struct error *reterr)
 {
-	int r = from == from_file ? try_unsealed(m) : 0;
+	int r = from == from_file ?
+		seal_file(m, reterr) :
+		fs_verity_seal(m->layer->image_fd, &m->layer->proof->fs_verity, reterr);
 
-	if (r < 0)
-		return error_set(reterr, r, "it cannot be mounted from its file: %s", error_text(r));
-	r = fs_verity_seal(m->layer->image_fd, &m->layer->proof->fs_verity, reterr);
 	if (r < 0)
 		return r;
 	r = from(m);
@@ -207,12 +229,6 @@ static int mount_error(const struct graft_layer *layer, int r, const char *messa
 		code = -BSI_E_FORMAT;
 	return error_set(reterr, code, "the image of component %s cannot be mounted: %s%s%s",
 		layer->component, message, message[0] ? ": " : "", error_text(r));
-}
-
-static int unsealed(const struct graft_layer *layer, const char *why, struct error *reterr)
-{
-	return error_set(reterr, -BSI_E_UNSEALED, "the image of component %s: %s", layer->component,
-		why);
 }
 
 /*

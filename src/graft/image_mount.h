@@ -16,6 +16,13 @@ int image_mount_prepare(struct error *reterr) MUST_CHECK;
 int image_mount_open_control(void) MUST_CHECK;
 
 /*
+ * Seal the layer's file by fs-verity, where that is how it will be mounted. The first time this reads
+ * the whole image. -BSI_E_UNSEALED if it is sealed as something else.
+ */
+int image_mount_seal(const struct graft_host *host, const struct graft_layer *layer,
+	struct error *reterr) MUST_CHECK;
+
+/*
  * Mount the layer's image read-only and nodev, with a source that tells what it is (mount_table.h).
  *
  * @ret_root_fd  root of the image, in a mount of this namespace; the caller closes it

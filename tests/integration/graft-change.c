@@ -17,7 +17,7 @@
 #include "base/cleanup.h"
 #include "graft-scene.h"
 #include "graft/base_view.h"
-#include "graft/seal_probe.h"
+#include "graft/sealing.h"
 #include "graft/state.h"
 
 #define N_FILES 40
@@ -184,7 +184,7 @@ static void test_seal(const struct scene *scene)
 	enum graft_seal seal;
 	struct graft_report report;
 	struct error error = {0};
-	int r = seal_probe(&host, scene->image_fd[1], &seal, &error);
+	int r = sealing_probe(&host, scene->image_fd[1], &seal, &error);
 
 	tap_ok(r == 0, "the kernel's best seal: %s", r == 0 ? graft_seal_text(seal) : error.text);
 	r = scene_change_layers(&host, &layer, 1, &report, &error);

@@ -9,6 +9,7 @@ moment() { systemctl show -P "ExecMain$1TimestampMonotonic" bsi-boot.service; }
 diag "it ran at $(tail -n 1 /run/lab-early) s; the boot unit took $((($(moment Exit) - $(moment Start)) / 1000)) ms"
 is "$(systemctl is-active bsi-boot.service)" active "the boot unit is active"
 is "$(status .boot.action)" attached "the status says that the boot attached it"
+like "$(status '.components[0].seal')" '^(dm|fs)-verity$' "and that the kernel checks each read of it"
 is "$(lab)" 202 "it is attached"
 pass "the boot is complete" wait_for 60 test ! -e /var/lib/bsi/boot
 is "$(jq .content.good /var/lib/bsi/current)" "$(jq .content.current /var/lib/bsi/current)" "and proves the generation good"
