@@ -114,7 +114,11 @@ seal_unforge
 
 # fs-verity: straight from the file, or under a loop device; without device-mapper
 printf 'install dm_mod /bin/false\ninstall dm-mod /bin/false\n' >/etc/modprobe.d/no-dm.conf
-modprobe -r dm_verity dm_mod 2>/dev/null
+seal_unload() {
+	rmmod dm_verity dm_bufio dm_mod 2>/dev/null
+	[[ ! -e /sys/class/misc/device-mapper ]]
+}
+wait_for 30 seal_unload || diag "$(lsmod | grep '^dm')"
 fail "device-mapper is away" test -e /sys/class/misc/device-mapper
 seal_again bsi attach
 is "$(seal_now) $(seal_mounted)" "fs-verity measured/fs-verity/" "fs-verity: the status and the mount name it"
