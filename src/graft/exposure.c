@@ -161,16 +161,45 @@ static int compare_keys(const void *a, const void *b)
 	return (left->ino > right->ino) - (left->ino < right->ino);
 }
 
-/* Find the row of our own maps that covers an address. */
-static bool find_own_mapping(const char *maps, const void *address, struct map_row *ret)
+/* Our own mappings, in the order of their addresses, as the kernel lists them. */
+struct own_rows {
+	struct map_row *rows;
+	size_t n_rows;
+};
+
+static void own_rows_done(struct own_rows *own)
+{
+	free(own->rows);
+}
+
+static int parse_own_rows(const char *maps, struct own_rows *ret)
+{
+	size_t n_lines = 0;
+
+	for (const char *at = maps; (at = strchr(at, '\n')); at++)
+		n_lines++;
+	ret->rows = calloc(n_lines + 1, sizeof *ret->rows);
+	if (!ret->rows)
+		return -ENOMEM;
+	for (const char *line = maps, *end; (end = strchr(line, '\n')); line = end + 1)
+		ret->n_rows += map_row_parse(line, (size_t)(end - line), &ret->rows[ret->n_rows]);
+	return 0;
+}
+
+static int compare_address(const void *key, const void *row)
+{
+	const uint64_t *address = key;
+	const struct map_row *at = row;
+
+	return *address < at->start ? -1 : *address >= at->end;
+}
+
+/* The row that covers an address; NULL if there is none. */
+static const struct map_row *find_own_row(const struct own_rows *own, const void *address)
 {
 	uint64_t wanted = (uint64_t)(uintptr_t)address;
 
-	for (const char *line = maps, *end; (end = strchr(line, '\n')); line = end + 1)
-		if (map_row_parse(line, (size_t)(end - line), ret) && ret->start <= wanted &&
-			wanted < ret->end)
-			return true;
-	return false;
+	return bsearch(&wanted, own->rows, own->n_rows, sizeof *own->rows, compare_address);
 }
 
 static int read_own_maps(struct buffer *out)
@@ -196,6 +225,7 @@ static int read_own_maps(struct buffer *out)
 static int probe_keys(struct scan *scan)
 {
 	AUTO_DONE(buffer) struct buffer maps = buffer_of(64U << 20);
+	AUTO_DONE(own_rows) struct own_rows own = {0};
 	AUTO_FREE void **pages = calloc(scan->n_keys + 1, sizeof *pages);
 	int r;
 
@@ -204,18 +234,21 @@ static int probe_keys(struct scan *scan)
 	for (size_t i = 0; i < scan->n_keys; i++)
 		pages[i] = mmap(NULL, 1, PROT_READ, MAP_PRIVATE, scan->keys[i].target->fd, 0);
 	r = read_own_maps(&maps);
+	if (r == 0)
+		r = parse_own_rows((const char *)maps.data, &own);
 	for (size_t i = 0; i < scan->n_keys; i++) {
 		struct base_key *key = &scan->keys[i];
-		struct map_row row;
+		const struct map_row *row;
 
 		key->dev = key->st.st_dev;
 		key->ino = key->st.st_ino;
 		if (pages[i] == MAP_FAILED)
 			continue; /* empty, or on a file system without mmap: nobody maps it */
-		if (r == 0 && find_own_mapping((const char *)maps.data, pages[i], &row)) {
-			key->confirm = row.dev != key->dev || row.ino != key->ino;
-			key->dev = row.dev;
-			key->ino = row.ino;
+		row = r == 0 ? find_own_row(&own, pages[i]) : NULL;
+		if (row) {
+			key->confirm = row->dev != key->dev || row->ino != key->ino;
+			key->dev = row->dev;
+			key->ino = row->ino;
 		}
 		(void)munmap(pages[i], 1);
 	}

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +23,17 @@ struct outcome {
 	_Alignas(16) unsigned char out[];
 };
 
+static int enter(const struct graft_host *host, struct error *reterr)
+{
+	if (setns(host->mount_ns_fd, CLONE_NEWNS) == 0)
+		return 0;
+	return errno == EPERM ?
+		error_set(reterr, -BSI_E_PRIVILEGE,
+			"entering the host's mount namespace needs root") :
+		error_set(reterr, -errno, "the host's mount namespace cannot be entered: %s",
+			error_text(-errno));
+}
+
 static _Noreturn void child(const struct graft_host *host, pid_t parent,
 	int (*work)(const struct graft_host *, const void *, void *, struct error *), const void *ctx,
 	struct outcome *outcome)
@@ -30,14 +42,8 @@ static _Noreturn void child(const struct graft_host *host, pid_t parent,
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(EXIT_FAILURE);
 
-	if (setns(host->mount_ns_fd, CLONE_NEWNS) < 0)
-		outcome->code = errno == EPERM ?
-			error_set(&outcome->error, -BSI_E_PRIVILEGE,
-				"entering the host's mount namespace needs root") :
-			error_set(&outcome->error, -errno,
-				"the host's mount namespace cannot be entered: %s",
-				error_text(-errno));
-	else
+	outcome->code = enter(host, &outcome->error);
+	if (outcome->code == 0)
 		outcome->code = work(host, ctx, outcome->out, &outcome->error);
 	_exit(EXIT_SUCCESS);
 }
@@ -95,6 +101,43 @@ int graft_host_run(const struct graft_host *host,
 	}
 	(void)munmap(outcome, shared_len);
 	return r;
+}
+
+/* What the thread is given, and leaves. */
+struct look {
+	const struct graft_host *host;
+	int (*work)(const struct graft_host *, void *, struct error *);
+	void *ctx;
+	int code;
+	struct error *reterr;
+};
+
+static void *look_in_thread(void *arg)
+{
+	struct look *look = arg;
+
+	/* a root and a directory of its own: then the kernel lets one thread enter a namespace */
+	look->code = unshare(CLONE_FS) == 0 ? enter(look->host, look->reterr) :
+					      error_set(look->reterr, -errno,
+						      "a thread with a root of its own: %s",
+						      error_text(-errno));
+	if (look->code == 0)
+		look->code = look->work(look->host, look->ctx, look->reterr);
+	return NULL;
+}
+
+int graft_host_look(const struct graft_host *host,
+	int (*work)(const struct graft_host *host, void *ctx, struct error *reterr), void *ctx,
+	struct error *reterr)
+{
+	struct look look = {.host = host, .work = work, .ctx = ctx, .reterr = reterr};
+	pthread_t thread;
+	int r = pthread_create(&thread, NULL, look_in_thread, &look);
+
+	if (r != 0)
+		return error_set(reterr, -r, "a thread that looks at the host: %s", error_text(-r));
+	(void)pthread_join(thread, NULL);
+	return look.code;
 }
 
 int graft_host_open_root(const struct graft_host *host, char *ret_path, size_t path_len)

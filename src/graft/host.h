@@ -2,8 +2,9 @@
 #pragma once
 /*
  * The host: the mount namespace in which improvements are attached, reached by descriptor. The
- * engine itself lives in a base view, so all work on the host is done by a forked child that
- * enters the namespace: threads of the caller, its directory and its root do not matter.
+ * engine itself lives in a base view, so all changes on the host are made by a forked child that
+ * enters the namespace, and a thread reads its mount table: directory and root of the caller do not
+ * matter.
  *
  * Needs CAP_SYS_ADMIN and a /proc of the caller's process namespace. Design: docs/design-graft.md.
  */
@@ -36,7 +37,18 @@ int graft_host_run(const struct graft_host *host,
 	const void *ctx, void *out, size_t out_len, struct error *reterr) MUST_CHECK;
 
 /*
- * In such a child, or in another namespace of the same tree: open root, and say where it is with
+ * Run work, which only reads, in a thread that stands in the host's namespace with a root and a
+ * directory of its own, and wait for it: a fraction of the price of a child. What it opens stays open
+ * and what it allocates is the caller's. /proc/thread-self is where it stands, /proc/self is not.
+ *
+ * Returns what work returned with its words, or an -errno of reaching the host.
+ */
+int graft_host_look(const struct graft_host *host,
+	int (*work)(const struct graft_host *host, void *ctx, struct error *reterr), void *ctx,
+	struct error *reterr) MUST_CHECK;
+
+/*
+ * In such a child or thread, or in another namespace of the same tree: open root, and say where it is with
  * all symlinks resolved ("" for "/", so that path + "/usr/x" is right). -errno or a descriptor.
  */
 int graft_host_open_root(const struct graft_host *host, char *ret_path, size_t path_len) MUST_CHECK;

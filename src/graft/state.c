@@ -2,18 +2,12 @@
 #include "graft/state.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "graft/mount_table.h"
-
-#define COPY_BYTES (64U << 10)
 
 /* The path below root of a mount point, or NULL if it is not there. */
 static const char *below_root(const char *point, const char *root)
@@ -94,48 +88,32 @@ void graft_state_free(struct graft_state *state)
 	free(state);
 }
 
-/* In the host: its mount table into the caller's memory file, and where its root is. */
-static int copy_table(const struct graft_host *host, const void *ctx, void *out,
-	struct error *reterr)
+struct reading {
+	struct mount_table *table;
+	char *root; /* PATH_MAX bytes of the caller's */
+};
+
+static int read_table(const struct graft_host *host, void *ctx, struct error *reterr)
 {
-	const int *copy_fd = ctx;
-	AUTO_CLOSE int root_fd = graft_host_open_root(host, out, PATH_MAX);
-	AUTO_CLOSE int fd = -EBADF;
-	AUTO_FREE char *chunk = malloc(COPY_BYTES);
-	ssize_t n;
+	struct reading *reading = ctx;
+	AUTO_CLOSE int root_fd = graft_host_open_root(host, reading->root, PATH_MAX);
+	int r;
 
 	if (root_fd < 0)
 		return error_set(reterr, root_fd, "%s: %s", host->root, error_text(root_fd));
-	fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || !chunk)
-		return error_set(reterr, fd < 0 ? -errno : -ENOMEM, "/proc/self/mountinfo: %s",
-			error_text(fd < 0 ? -errno : -ENOMEM));
-	while ((n = read(fd, chunk, COPY_BYTES)) != 0) {
-		int r = n < 0 ? -errno : file_write_all(*copy_fd, chunk, (size_t)n);
-
-		if (r < 0 && r != -EINTR)
-			return error_set(reterr, r, "/proc/self/mountinfo: %s", error_text(r));
-	}
-	return 0;
+	r = mount_table_load("/proc/thread-self/mountinfo", &reading->table);
+	return r < 0 ? error_set(reterr, r, "the host's mount table: %s", error_text(r)) : 0;
 }
 
 int graft_state_table(const struct graft_host *host, struct mount_table **ret, char *ret_root,
 	struct error *reterr)
 {
-	AUTO_CLOSE int fd = memfd_create("mountinfo", MFD_CLOEXEC);
-	char link[64];
-	int r;
+	struct reading reading = {.root = ret_root};
+	int r = graft_host_look(host, read_table, &reading, reterr);
 
-	if (fd < 0)
-		return error_set(reterr, -errno, "memfd_create: %s", error_text(-errno));
-	r = graft_host_run(host, copy_table, &fd, ret_root, PATH_MAX, reterr);
-	if (r < 0)
-		return r;
-	(void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	r = mount_table_load(link, ret);
-	if (r < 0)
-		return error_set(reterr, r, "the host's mount table: %s", error_text(r));
-	return 0;
+	if (r == 0)
+		*ret = reading.table;
+	return r;
 }
 
 int graft_state_read(const struct graft_host *host, struct graft_state **ret, struct error *reterr)
