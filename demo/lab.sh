@@ -12,6 +12,11 @@
 #   lab_base_id                (inside) the base id: "debian:12:amd64"
 #   lab_nginx DIR ROOT         (inside) a web server on loopback; sets $lab_port and $lab_tls_port
 #   lab_listing TREE           one line for each file below TREE: mode, inode, size, times
+#   lab_systemd MOUNT GROUP UNITS [PRELOAD]   (inside, as process 1) become a systemd that knows the
+#                              units in UNITS and starts test.target, in the control group GROUP (a
+#                              name) of its own; MOUNT is an empty directory; PRELOAD a library that
+#                              process 1 has mapped
+#   lab_remove_groups MOUNT GROUP   (outside, at the end) what it leaves
 #   lab_tree DIR TREE STAGE    (inside) a device that is a whole system of its own: an overlay over
 #                              TREE is the root of another mount namespace; bsi is in /usr/local
 #   lab_in_tree CMD...         run CMD there; files below $lab_tree_root are its files
@@ -214,6 +219,27 @@ lab_nginx_stop() {
 lab_nginx_restart() {
 	lab_nginx_stop "$1"
 	nginx -c "$1/nginx.conf" -e "$1/error.log" 2>>"$1/start.log"
+}
+
+# shellcheck disable=SC2034  # for those who ask whether it is here
+lab_systemd=/lib/systemd/systemd
+
+lab_systemd() {
+	local at=$1 group=$2 units=$3 preload=${4:-}
+
+	mount -t cgroup2 groups "$at" && mkdir "$at/$group" && echo 0 >"$at/$group/cgroup.procs" &&
+		umount "$at" && mount --bind /dev/null /dev/console || return 1
+	# shellcheck disable=SC2016
+	exec unshare --cgroup bash -c 'umount -R /sys/fs/cgroup; mount -t cgroup2 groups /sys/fs/cgroup || exit 1
+		exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=bsi SYSTEMD_UNIT_PATH="$1" ${2:+LD_PRELOAD="$2"} \
+			"$3" --system --unit=test.target --log-target=null --show-status=0 \
+			--default-standard-output=null --dump-core=0' bash "$units" "$preload" "$lab_systemd"
+}
+
+lab_remove_groups() {
+	mount -t cgroup2 groups "$1" || return
+	find "$1/$2" -depth -type d -exec rmdir {} + 2>/dev/null
+	umount "$1"
 }
 
 lab_listing() {

@@ -8,41 +8,23 @@
 . "$BSI_TESTS/integration/tap.sh" || exit 99
 . "$BSI_TESTS/integration/device.sh" || exit 99
 
-systemd=/lib/systemd/systemd
 units=$tap_dir/units group=bsi-test.$$
 
-# Process 1 of the laboratory so far; becomes systemd in a control group namespace of its own.
-become_systemd() {
-	mount -t cgroup2 groups "$1/groups" && mkdir "$1/groups/$3" && echo 0 >"$1/groups/$3/cgroup.procs" &&
-		umount "$1/groups" && mount --bind /dev/null /dev/console || exit 1
-	# shellcheck disable=SC2016
-	exec unshare --cgroup bash -c 'umount -R /sys/fs/cgroup; mount -t cgroup2 groups /sys/fs/cgroup || exit 1
-		exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=bsi SYSTEMD_UNIT_PATH="$1" LD_PRELOAD="$2" \
-			'$systemd' --system --unit=test.target --log-target=null --show-status=0 \
-			--default-standard-output=null --dump-core=0' bash "$2" /usr/lib/lab/liblab.so.1
-}
-
 if [[ ${1:-} == become ]]; then
-	shift
 	tap_finished=yes
 	trap - EXIT
-	lab_base "$4"/made/old/*.deb
-	become_systemd "$@"
+	lab_base "$5"/made/old/*.deb
+	lab_systemd "$2" "$3" "$4" "$6"
 fi
 
 if [[ -z ${RESTART_LAB:-} ]]; then
 	[[ $(id -u) == 0 ]] || skip_all "needs root: it mounts"
-	[[ -x $systemd ]] || skip_all "systemd is not here"
+	[[ -x $lab_systemd ]] || skip_all "systemd is not here"
 	command -v dbus-daemon >/dev/null || skip_all "dbus-daemon is not here"
 	grep -qw cgroup2 /proc/filesystems || skip_all "the kernel has no control groups of version 2"
 	lab_pair_made "$tap_dir/made" || skip_all "no compiler"
 	mkdir -p "$tap_dir/groups" "$units"
-	remove_groups() {
-		mount -t cgroup2 groups "$tap_dir/groups" || return
-		find "$tap_dir/groups/$group" -depth -type d -exec rmdir {} + 2>/dev/null
-		umount "$tap_dir/groups"
-	}
-	at_exit remove_groups
+	at_exit 'lab_remove_groups "$tap_dir/groups" $group'
 
 	unit() { cat >"$units/$1"; }
 	service() { # NAME UNIT-LINES SERVICE-LINES
@@ -94,7 +76,7 @@ END
 	: >"$tap_dir/out"
 	tap_finished=yes
 	run timeout -k 5 170 unshare --uts --ipc bash -c '. "$BSI_TESTS/../demo/lab.sh"; lab_enter "$@"' lab "$tap_dir" \
-		bash "$0" become "$tap_dir" "$units" "$group" "$tap_dir"
+		bash "$0" become "$tap_dir/groups" "$group" "$units" "$tap_dir" /usr/lib/lab/liblab.so.1
 	cat "$tap_dir/out"
 	if ! grep -q '^1\.\.' "$tap_dir/out"; then
 		diag "the laboratory ended with $run_status: $run_err"
