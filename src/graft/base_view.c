@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "graft/mount_table.h"
@@ -12,11 +14,21 @@
 
 /* Each round takes the topmost mounts off; a stack deeper than this is not of our making. */
 #define UNCOVER_ROUNDS_MAX 64
+#define TOGETHER_MIN 4   /* fewer are not worth a mount of their own */
+#define AWAY_DIR "/run" /* covered for that moment, in a namespace that nobody else is in */
+
+static bool is_top_of_ours(const struct mount_table *table, const struct mount_row *row)
+{
+	size_t component_len;
+
+	return mount_row_component(row, &component_len) && mount_row_is_in_place(row) &&
+	       !mount_table_over(table, row);
+}
 
 static int uncover_once(size_t *ret_n_uncovered)
 {
 	AUTO(mount_table) struct mount_table *table = NULL;
-	size_t n_uncovered = 0, component_len;
+	size_t n_uncovered = 0;
 	int r;
 
 	r = mount_table_load("/proc/self/mountinfo", &table);
@@ -27,8 +39,7 @@ static int uncover_once(size_t *ret_n_uncovered)
 	for (size_t i = table->n_rows; i-- > 0;) {
 		const struct mount_row *row = &table->rows[i];
 
-		if (!mount_row_component(row, &component_len) || !mount_row_is_in_place(row) ||
-			mount_table_over(table, row))
+		if (!is_top_of_ours(table, row))
 			continue;
 		if (umount2(row->point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
 			n_uncovered++;
@@ -69,6 +80,42 @@ int base_view_is_covered(bool *ret)
 	return 0;
 }
 
+static int move_away(const struct mount_table *table)
+{
+	char place[64];
+
+	for (size_t i = table->n_rows; i-- > 0;) {
+		if (!is_top_of_ours(table, &table->rows[i]))
+			continue;
+		(void)snprintf(place, sizeof place, AWAY_DIR "/%zu", i);
+		if (mknod(place, S_IFREG | 0600, 0) < 0)
+			return -errno;
+		/* what cannot be moved is unmounted afterwards, or is gone already */
+		(void)!mount(table->rows[i].point, place, NULL, MS_MOVE, NULL);
+	}
+	return 0;
+}
+
+/*
+ * Each umount waits for a grace period, a move does not: so everything is moved onto one mount, and
+ * goes with it. Only in a namespace of one's own that is not shared: moves would be seen elsewhere.
+ */
+static int uncover_together(void)
+{
+	AUTO(mount_table) struct mount_table *table = NULL;
+	size_t n = 0;
+	int r = mount_table_load("/proc/self/mountinfo", &table);
+
+	for (size_t i = 0; r == 0 && i < table->n_rows; i++)
+		n += is_top_of_ours(table, &table->rows[i]);
+	/* where there is no such directory, one by one */
+	if (r < 0 || n < TOGETHER_MIN ||
+		mount("bsi", AWAY_DIR, "tmpfs", MS_NOSUID | MS_NOEXEC | MS_NODEV, "mode=0700") < 0)
+		return r;
+	(void)!move_away(table);
+	return umount2(AWAY_DIR, MNT_DETACH) < 0 ? -errno : 0;
+}
+
 /* What a user namespace inherits of the machine's mounts is locked in it, and stays. */
 static int check_uncovered(void)
 {
@@ -92,7 +139,9 @@ int base_view_enter(enum base_view_flags flags, int *ret_host_ns_fd)
 	if (mount(NULL, "/", NULL, MS_REC | propagation, NULL) < 0)
 		return -errno;
 
-	r = base_view_uncover();
+	r = uncover_together();
+	if (r == 0)
+		r = base_view_uncover();
 	if (r == 0)
 		r = check_uncovered();
 	if (r < 0)
