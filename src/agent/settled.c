@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "agent/run_dir.h"
+#include "agent/status.h"
 #include "agent/sealing.h"
 #include "graft/state.h"
 
@@ -81,7 +82,18 @@ static int stamp_make(struct agent *a, struct stamp *ret)
 	return hasher_final(h, &ret->digest);
 }
 
-void settled_mark(struct agent *a, uint64_t generation, const struct packages_stamp *packages)
+/* What fits by its digests, or has no file here, does so whatever the package database says. */
+static bool is_by_files(const struct fit *fit)
+{
+	for (size_t i = 0; fit && i < fit->n_components; i++)
+		if (fit->components[i].match.verdict != MATCH_SET &&
+			fit->components[i].match.verdict != MATCH_ABSENT)
+			return false;
+	return true;
+}
+
+void settled_mark(struct agent *a, uint64_t generation, const struct fit *fit,
+	const struct packages_stamp *packages)
 {
 	AUTO_JSON json_t *document = NULL;
 	struct stamp stamp;
@@ -89,8 +101,9 @@ void settled_mark(struct agent *a, uint64_t generation, const struct packages_st
 	/* a file that changed since this run began may have changed after it was matched */
 	if (stamp_make(a, &stamp) < 0 || stamp.newest_utc_s >= a->settings.now_utc_s)
 		return;
-	document = json_pack("{s:I, s:s, s:s, s:s, s:b}", "generation", (json_int_t)generation,
-		"base", a->device->base, "packages", packages->text, "files",
+	document = json_pack("{s:I, s:s, s:s, s:b, s:s, s:b}", "generation", (json_int_t)generation,
+		"base", a->device->base, "packages", packages->text, "by-files", is_by_files(fit),
+		"files",
 		digest_format(&stamp.digest).text, "require-seal", sealing_is_required(a));
 	if (document)
 		run_dir_save(a->settings.run, SETTLED_NAME, document, 0600);
@@ -103,8 +116,17 @@ static bool is_text(const json_t *document, const char *key, const char *text)
 	return found && strcmp(found, text) == 0;
 }
 
+/* Packages changed, and none of the files: dpkg calls its hook several times for each transaction. */
+static void renew(struct agent *a, json_t *document, const struct packages_stamp *packages)
+{
+	(void)json_object_set_new(document, "packages", json_string(packages->text));
+	run_dir_save(a->settings.run, SETTLED_NAME, document, 0600);
+	status_keep_packages(a, packages);
+}
+
 bool settled_is(struct agent *a)
 {
+	const struct packages_stamp packages = packages_stamp(a->root_fd);
 	AUTO_JSON json_t *document = NULL;
 	struct stamp stamp;
 	uint64_t current = 0, marked = 0;
@@ -113,8 +135,14 @@ bool settled_is(struct agent *a)
 		json_get_u64(document, "generation", UINT64_MAX, &marked, NULL) < 0 ||
 		store_current_get(a->store, &current, NULL) < 0 || stamp_make(a, &stamp) < 0)
 		return false;
-	return current == marked && is_text(document, "base", a->device->base) &&
-	       json_is_true(json_object_get(document, "require-seal")) == sealing_is_required(a) &&
-	       is_text(document, "packages", packages_stamp(a->root_fd).text) &&
-	       is_text(document, "files", digest_format(&stamp.digest).text);
+	if (current != marked || !is_text(document, "base", a->device->base) ||
+		json_is_true(json_object_get(document, "require-seal")) != sealing_is_required(a) ||
+		!is_text(document, "files", digest_format(&stamp.digest).text))
+		return false;
+	if (is_text(document, "packages", packages.text))
+		return true;
+	if (!json_is_true(json_object_get(document, "by-files")))
+		return false;
+	renew(a, document, &packages);
+	return true;
 }

@@ -57,6 +57,14 @@ void status_keep_attach(struct agent *a, uint64_t generation, const struct fit *
 	run_dir_save(a->settings.run, LAST_NAME, last, 0600);
 }
 
+void status_keep_packages(struct agent *a, const struct packages_stamp *packages)
+{
+	AUTO_JSON json_t *last = last_load(a);
+
+	(void)json_object_set_new(last, "packages", json_string(packages->text));
+	run_dir_save(a->settings.run, LAST_NAME, last, 0600);
+}
+
 void status_keep_boot(struct agent *a, const char *action, const char *reason)
 {
 	AUTO_JSON json_t *last = last_load(a);

@@ -51,6 +51,9 @@ enum status_state status_sentence(const struct status_facts *facts,
 	char ret_sentence[static STATUS_SENTENCE_MAX]);
 const char *status_state_text(enum status_state state);
 
+/* The verdicts hold for these packages too. */
+void status_keep_packages(struct agent *a, const struct packages_stamp *packages);
+
 /* Remember what an attach found: the verdicts of a generation, and what is held. */
 void status_keep_attach(struct agent *a, uint64_t generation, const struct fit *fit,
 	const struct attach_outcome *outcome);

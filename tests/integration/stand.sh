@@ -32,9 +32,11 @@ image() { find /var/lib/bsi/images -type f | head -n 1; }
 
 publish add --from "$packages/hello_1.0-1.deb" --to "$packages/hello_1.0-2.deb" >/dev/null 2>&1
 cp -a "$repo" "$repo.a"
+cp -a "$repo-online" "$tap_dir/online.a"
 publish withdraw a --action remove --reason "breaks a printer" >/dev/null
 cp -a "$repo" "$repo.w"
-rm -rf "$repo" && cp -a "$repo.a" "$repo"
+# another course of things from there on: the publisher's record goes back too
+rm -rf "$repo" "$repo-online" && cp -a "$repo.a" "$repo" && cp -a "$tap_dir/online.a" "$repo-online"
 publish add --from "$packages/hello_1.0-1.deb" --to "$packages/hello_1.0-3.deb" >/dev/null 2>&1
 cp -a "$repo" "$repo.b"
 serve "$repo.a"
