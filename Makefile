@@ -2,7 +2,7 @@
 # The two commands of the README. Everything else is meson: see HACKING.md.
 BUILD ?= build
 
-.PHONY: need-root all setup demo demo-webkit test prove deb vm check lint fuzz clean
+.PHONY: need-root all setup demo demo-webkit test prove deb vm bench check lint fuzz clean
 
 all: setup
 	@tools/build $(BUILD)
@@ -40,6 +40,11 @@ vm:
 		tests/vm/run $(BUILD) $$suite || status=1; \
 	done; exit $$status
 
+# All benchmarks, half an hour; on a machine that does nothing else. The documents: build/bench-results.
+bench: need-root all
+	@tools/setup bench
+	@bench/run $(BUILD)
+
 # The long tests, on real software from the package archive: see tools/prove.
 prove:
 	@tools/setup webkit
@@ -47,7 +52,7 @@ prove:
 	@tools/prove $(BUILD)
 
 need-root:
-	@[ "$$(id -u)" = 0 ] || { echo "demo: root is missing: it mounts, in a namespace of its own" >&2; exit 1; }
+	@[ "$$(id -u)" = 0 ] || { echo "make: root is missing: it mounts, in a namespace of its own" >&2; exit 1; }
 
 clean:
 	rm -rf build build-*
