@@ -97,7 +97,7 @@ is "$(row "$contained" '"\(.place) \(.end)"' <<<"$run_out")" "container ask" "a 
 is "$(row "$worker" .place <<<"$run_out")" program "and one beside it is not"
 
 # the owner's programs
-is "$(bsi config --json | jq -rc .)" '{"auto":true,"restart":"ask"}' "nothing is restarted by itself at first"
+is "$(bsi config --json | jq -r .restart)" ask "nothing is restarted by itself at first"
 fail "a word that means nothing is refused" bsi config restart maybe
 mkdir -p /etc/bsi/restart.d
 cat >/etc/bsi/restart.d/10-lab <<END
