@@ -13,6 +13,7 @@
 #define SEGMENT_HEADER_BYTES 56U
 #define SYMBOL_BYTES 24U
 #define HEADER_BYTES 64U
+#define FRAME_HEADER_BYTES 12U
 
 struct compare {
 	const struct field_map *old, *new;
@@ -114,10 +115,11 @@ static bool compare_field(const struct compare *c, size_t old_at, size_t new_at,
 	return moved == new_target;
 }
 
+/* The first `bytes` of two sections. */
 static bool compare_bytes(const struct compare *c, const struct elf_section *a,
-			  const struct elf_section *b)
+			  const struct elf_section *b, uint64_t bytes)
 {
-	size_t end = (size_t)(a->offset + a->bytes), at = (size_t)a->offset;
+	size_t end = (size_t)(a->offset + bytes), at = (size_t)a->offset;
 
 	while (at < end) {
 		size_t next = field_next(c->old, at, end);
@@ -172,6 +174,7 @@ static int compare_section(const struct compare *c, unsigned index, bool *ret)
 	const struct elf_section *a = &c->old->elf.sections[index];
 	const struct elf_section *b = &c->new->elf.sections[index];
 	bool derived_old, derived_new;
+	uint64_t bytes = a->bytes;
 	int r;
 
 	*ret = true;
@@ -183,10 +186,11 @@ static int compare_section(const struct compare *c, unsigned index, bool *ret)
 			r = compare_is_derived(c->new, b, &derived_new);
 		if (r < 0)
 			return r;
-		if (derived_old && derived_new)
-			return 0;
+		/* the header before the table says how to read it, and where the frames are */
+		if (derived_old && derived_new && bytes > FRAME_HEADER_BYTES)
+			bytes = FRAME_HEADER_BYTES;
 	}
-	*ret = compare_bytes(c, a, b);
+	*ret = compare_bytes(c, a, b, bytes);
 	return 0;
 }
 
