@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/utc.h"
 #include "cmd/bsi-publish.h"
+#include "publish/rotation.h"
 
 static json_t *index_json(const struct repository_role *base, const struct index *index)
 {
@@ -69,10 +70,39 @@ static int list_bases(struct verb_call *call, const struct repository *repositor
 	return r;
 }
 
+/* Keys of a role, by the digits that are enough to name one. */
+static void show_keys(const struct repository *r, const char *name, json_t *roles)
+{
+	const struct trust_role *role = rotation_find(r, name);
+	json_t *ids = roles ? json_array() : NULL;
+
+	if (!roles)
+		printf("keys of %s, %" PRIu64 " of which must sign:", name, role->threshold);
+	for (size_t i = 0; i < role->n_key_ids; i++)
+		if (roles)
+			(void)json_array_append_new(ids, json_string(role->key_ids[i]));
+		else
+			printf(" %.16s", role->key_ids[i]);
+	if (roles)
+		(void)json_array_append_new(roles,
+			json_pack("{s:s, s:I, s:o}", "role", name, "threshold",
+				(json_int_t)role->threshold, "keys", ids));
+	else
+		printf("\n");
+}
+
+static void show_all_keys(const struct repository *r, json_t *roles)
+{
+	for (int type = 0; type < TRUST_TYPE_MAX; type++)
+		show_keys(r, trust_type_format((enum trust_type)type), roles);
+	for (size_t i = 1; i < r->n_roles; i++)
+		show_keys(r, r->roles[i].name, roles);
+}
+
 int publish_list(struct verb_call *call, struct error *reterr)
 {
 	AUTO(repository) struct repository *repository = NULL;
-	AUTO_JSON json_t *bases = NULL, *document = NULL;
+	AUTO_JSON json_t *bases = NULL, *document = NULL, *roles = json_array();
 	struct repository_role *base;
 	int r;
 
@@ -91,13 +121,15 @@ int publish_list(struct verb_call *call, struct error *reterr)
 			utc_format(repository->root->expires_utc_s).text,
 			utc_format(repository->snapshot->expires_utc_s).text,
 			utc_format(repository->timestamp->expires_utc_s).text);
+		show_all_keys(repository, NULL);
 		return 0;
 	}
-	document = json_pack("{s:I, s:s, s:s, s:s, s:O}", "root_version",
+	show_all_keys(repository, roles);
+	document = json_pack("{s:I, s:s, s:s, s:s, s:O, s:O}", "root_version",
 		(json_int_t)repository->root->version, "root_expires",
 		utc_format(repository->root->expires_utc_s).text, "snapshot_expires",
 		utc_format(repository->snapshot->expires_utc_s).text, "timestamp_expires",
-		utc_format(repository->timestamp->expires_utc_s).text, "bases", bases);
+		utc_format(repository->timestamp->expires_utc_s).text, "bases", bases, "roles", roles);
 	call_print_json(document);
 	return 0;
 }

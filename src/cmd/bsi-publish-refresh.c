@@ -85,7 +85,7 @@ static int renew(struct renewal *w, struct error *reterr)
 	if (w->n_offline > 0)
 		r = commit_root(repository, &w->offline[0], w->now_utc_s, reterr);
 	if (r == 0 && w->n_offline > 0)
-		r = commit_targets(repository, &w->offline[1], w->now_utc_s, reterr);
+		r = commit_targets(repository, NULL, &w->offline[1], w->now_utc_s, reterr);
 	for (size_t i = 2; r == 0 && i < w->n_offline; i++)
 		r = commit_base(repository, &repository->roles[i - 1], &w->offline[i], w->now_utc_s,
 			reterr);

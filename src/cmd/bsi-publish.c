@@ -80,6 +80,14 @@ static const struct verb_option refresh_options[] = {
 	{0},
 };
 
+static const struct verb_option rotate_options[] = {
+	{"role", VERB_VALUES, "ROLE", "exchange all keys of root, targets, snapshot, timestamp or a base"},
+	{"revoke", VERB_VALUES, "KEY", "exchange this key alone, wherever it is one"},
+	{"threshold", VERB_VALUE, "N", "signatures that the roles need from now on"},
+	{"key-count", VERB_VALUE, "N", "keys of each role (as many as it had)"},
+	{0},
+};
+
 static const struct verb_option verify_options[] = {
 	{0},
 };
@@ -104,6 +112,7 @@ static const struct verb verbs[] = {
 		publish_list},
 	{"refresh", "REPO", 1, 1, "renew snapshot and timestamp", refresh_options,
 		publish_refresh},
+	{"rotate", "REPO", 1, 1, "exchange keys", rotate_options, publish_rotate},
 	{"verify", "REPO", 1, 1, "check the whole repository: signatures, digests, images",
 		verify_options, publish_verify},
 	{"clean", "REPO", 1, 1, "remove old files that no list names any more", clean_options,

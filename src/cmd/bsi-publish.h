@@ -23,6 +23,7 @@ int publish_withdraw(struct verb_call *call, struct error *reterr);
 int publish_minimum(struct verb_call *call, struct error *reterr);
 int publish_list(struct verb_call *call, struct error *reterr);
 int publish_refresh(struct verb_call *call, struct error *reterr);
+int publish_rotate(struct verb_call *call, struct error *reterr);
 int publish_clean(struct verb_call *call, struct error *reterr);
 int publish_verify(struct verb_call *call, struct error *reterr);
 

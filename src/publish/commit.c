@@ -19,23 +19,54 @@ struct signing {
 	const struct trust_role *role;
 	const struct trust_keyring *public_keys;
 	const struct keyring *keys;
+	const struct trust_metadata *next_root; /* the role's keys there must sign, too; or NULL */
 };
+
+/* For one of the four roles of the root. */
+static struct signing signing_of(const struct repository *r, enum trust_type type,
+	const struct keyring *keys)
+{
+	return (struct signing){.name = trust_type_format(type),
+		.type = type,
+		.role = &r->root->roles[type],
+		.public_keys = &r->root->keyring,
+		.keys = keys,
+		.next_root = r->next_root};
+}
+
+static int check_count(const char *name, const struct trust_role *role, const struct keyring *keys,
+	struct error *reterr)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < keys->n_signers; i++)
+		n += trust_role_names_key(role, trust_signer_keyid(keys->signers[i]));
+	if (n >= role->threshold)
+		return 0;
+	return error_set(reterr, -BSI_E_THRESHOLD,
+		"role %s needs %llu signatures, and %zu of the keys here belong to it", name,
+		(unsigned long long)role->threshold, n);
+}
 
 /* Those keys that belong to the role; enough of them, or -BSI_E_THRESHOLD. */
 static int choose(const struct signing *s, struct trust_signer **signers, size_t *ret_n,
 	struct error *reterr)
 {
+	const struct trust_role *next = s->next_root ? &s->next_root->roles[s->type] : NULL;
 	size_t n = 0;
+	int r;
 
-	for (size_t i = 0; i < s->keys->n_signers; i++)
-		if (trust_role_names_key(s->role, trust_signer_keyid(s->keys->signers[i])))
+	r = check_count(s->name, s->role, s->keys, reterr);
+	if (r == 0 && next)
+		r = check_count(s->name, next, s->keys, reterr);
+	for (size_t i = 0; i < s->keys->n_signers; i++) {
+		const char *id = trust_signer_keyid(s->keys->signers[i]);
+
+		if (trust_role_names_key(s->role, id) || (next && trust_role_names_key(next, id)))
 			signers[n++] = s->keys->signers[i];
+	}
 	*ret_n = n;
-	if (n < s->role->threshold)
-		return error_set(reterr, -BSI_E_THRESHOLD,
-			"role %s needs %llu signatures, and %zu of the keys here belong to it",
-			s->name, (unsigned long long)s->role->threshold, n);
-	return 0;
+	return r;
 }
 
 /* Sign with those keys that belong to the role, and check the result as a device would. */
@@ -43,7 +74,7 @@ static int sign(const struct signing *s, json_t *signed_part, struct buffer *out
 	struct trust_metadata **ret, struct error *reterr)
 {
 	AUTO(trust_metadata) struct trust_metadata *md = NULL;
-	struct trust_signer *signers[KEYRING_KEYS_MAX];
+	struct trust_signer *signers[KEYRING_FILES_MAX];
 	size_t n;
 	int r;
 
@@ -54,6 +85,9 @@ static int sign(const struct signing *s, json_t *signed_part, struct buffer *out
 		r = trust_metadata_decode(out->data, out->len, s->type, s->name, &md, reterr);
 	if (r == 0)
 		r = trust_metadata_verify(md, s->role, s->public_keys, s->name, reterr);
+	if (r == 0 && s->next_root)
+		r = trust_metadata_verify(md, &s->next_root->roles[s->type], &s->next_root->keyring,
+			s->name, reterr);
 	if (r == 0)
 		*ret = take_ptr(md);
 	return r;
@@ -62,19 +96,16 @@ static int sign(const struct signing *s, json_t *signed_part, struct buffer *out
 int commit_check_keys(const struct repository *r, const char *role, const struct keyring *keys,
 	struct error *reterr)
 {
-	const struct trust_delegations *delegations = &r->roles[0].metadata->delegations;
-	struct trust_signer *signers[KEYRING_KEYS_MAX];
-	struct signing s = {.name = role, .keys = keys};
-	size_t unused;
+	const struct trust_role *found = NULL;
 
 	for (int type = 0; type < TRUST_TYPE_MAX; type++)
-		if (strcmp(role, trust_type_format(type)) == 0)
-			s.role = &r->root->roles[type];
-	if (!s.role)
-		s.role = trust_delegations_role(delegations, role);
-	if (!s.role)
+		if (strcmp(role, trust_type_format((enum trust_type)type)) == 0)
+			found = &r->root->roles[type];
+	if (!found)
+		found = trust_delegations_role(&r->roles[0].metadata->delegations, role);
+	if (!found)
 		return error_set(reterr, -BSI_E_BASE, "%s has no base \"%s\"", r->path, role);
-	return choose(&s, signers, &unused, reterr);
+	return check_count(role, found, keys, reterr);
 }
 
 static int write_file(const struct repository *r, const char *role, uint64_t version,
@@ -183,11 +214,7 @@ static int write_targets(struct repository *r, json_t *signed_part, const struct
 {
 	AUTO_DONE(buffer) struct buffer bytes = buffer_of(TRUST_TARGETS_MAX_BYTES);
 	struct repository_role *targets = &r->roles[0];
-	struct signing s = {.name = "targets",
-		.type = TRUST_TARGETS,
-		.role = &r->root->roles[TRUST_TARGETS],
-		.public_keys = &r->root->keyring,
-		.keys = keys};
+	struct signing s = signing_of(r, TRUST_TARGETS, keys);
 	AUTO(trust_metadata) struct trust_metadata *md = NULL;
 	int result;
 
@@ -197,14 +224,17 @@ static int write_targets(struct repository *r, json_t *signed_part, const struct
 	return result < 0 ? result : take_role(targets, &bytes, &md, reterr);
 }
 
-int commit_targets(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
-	struct error *reterr)
+int commit_targets(struct repository *r, json_t *delegations, const struct keyring *keys,
+	int64_t now_utc_s, struct error *reterr)
 {
 	AUTO_JSON json_t *signed_part = NULL;
 	int result;
 
 	result = renew(r->roles[0].metadata, now_utc_s, now_utc_s + REPOSITORY_ROLE_EXPIRES_S,
 		&signed_part);
+	if (result == 0 && delegations &&
+		json_object_set(signed_part, "delegations", delegations) < 0)
+		result = -ENOMEM;
 	return result < 0 ? result : write_targets(r, signed_part, keys, reterr);
 }
 
@@ -302,29 +332,81 @@ int commit_new_base(struct repository *r, const struct commit_new_base *base,
 	return result < 0 ? result : write_targets(r, signed_part, targets_keys, reterr);
 }
 
+/* The keys of a new root sign it beside those of the old one. */
+static int sign_next_root(const struct repository *r, json_t *signed_part,
+	const struct keyring *keys, struct buffer *out, struct trust_metadata **ret,
+	struct error *reterr)
+{
+	const json_t *ids = json_object_get(
+		json_object_get(json_object_get(signed_part, "roles"), "root"), "keyids");
+	AUTO(trust_metadata) struct trust_metadata *md = NULL;
+	struct trust_signer *signers[KEYRING_FILES_MAX];
+	size_t n = 0;
+	int result;
+
+	result = check_count("root", &r->root->roles[TRUST_ROOT], keys, reterr);
+	for (size_t i = 0; i < keys->n_signers; i++) {
+		const char *id = trust_signer_keyid(keys->signers[i]);
+		bool is_next = false;
+
+		for (size_t k = 0; k < json_array_size(ids); k++)
+			is_next |= strcmp(json_string_value(json_array_get(ids, k)), id) == 0;
+		if (is_next || trust_role_names_key(&r->root->roles[TRUST_ROOT], id))
+			signers[n++] = keys->signers[i];
+	}
+	if (result == 0)
+		result = trust_sign(signed_part, signers, n, out, reterr);
+	if (result == 0)
+		result = trust_metadata_decode(out->data, out->len, TRUST_ROOT, "root", &md, reterr);
+	if (result == 0)
+		result = trust_metadata_verify(md, &r->root->roles[TRUST_ROOT], &r->root->keyring,
+			"root", reterr);
+	if (result == 0)
+		result = trust_metadata_verify(md, &md->roles[TRUST_ROOT], &md->keyring, "root",
+			reterr);
+	if (result == 0)
+		*ret = take_ptr(md);
+	return result;
+}
+
+int commit_prepare_root(const struct repository *r, json_t *roles, json_t *keys,
+	const struct keyring *root_keys, int64_t now_utc_s, struct buffer *out,
+	struct trust_metadata **ret, struct error *reterr)
+{
+	AUTO_JSON json_t *signed_part = NULL;
+	int result;
+
+	result = renew(r->root, now_utc_s, now_utc_s + REPOSITORY_ROOT_EXPIRES_S, &signed_part);
+	if (result == 0 && roles &&
+		(json_object_set(signed_part, "roles", roles) < 0 ||
+			json_object_set(signed_part, "keys", keys) < 0))
+		result = -ENOMEM;
+	return result < 0 ? result
+			  : sign_next_root(r, signed_part, root_keys, out, ret, reterr);
+}
+
+int commit_prepared_root(struct repository *r, const struct buffer *bytes,
+	struct trust_metadata **taken, struct error *reterr)
+{
+	int result = write_file(r, "root", (*taken)->version, bytes, reterr);
+
+	if (result < 0)
+		return result;
+	r->next_root = NULL;
+	trust_metadata_free(r->root);
+	r->root = take_ptr(*taken);
+	return r->record ? record_keep(r->record, r, reterr) : 0;
+}
+
 int commit_root(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
 	struct error *reterr)
 {
 	AUTO_DONE(buffer) struct buffer bytes = buffer_of(TRUST_ROOT_MAX_BYTES);
-	AUTO_JSON json_t *signed_part = NULL;
-	struct signing s = {.name = "root",
-		.type = TRUST_ROOT,
-		.role = &r->root->roles[TRUST_ROOT],
-		.public_keys = &r->root->keyring,
-		.keys = keys};
 	AUTO(trust_metadata) struct trust_metadata *md = NULL;
 	int result;
 
-	result = renew(r->root, now_utc_s, now_utc_s + REPOSITORY_ROOT_EXPIRES_S, &signed_part);
-	if (result == 0)
-		result = sign(&s, signed_part, &bytes, &md, reterr);
-	if (result == 0)
-		result = write_file(r, "root", md->version, &bytes, reterr);
-	if (result < 0)
-		return result;
-	trust_metadata_free(r->root);
-	r->root = take_ptr(md);
-	return 0;
+	result = commit_prepare_root(r, NULL, NULL, keys, now_utc_s, &bytes, &md, reterr);
+	return result < 0 ? result : commit_prepared_root(r, &bytes, &md, reterr);
 }
 
 static int write_snapshot(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
@@ -332,11 +414,7 @@ static int write_snapshot(struct repository *r, const struct keyring *keys, int6
 {
 	AUTO_FREE struct trust_file_spec *files = calloc(r->n_roles + 1, sizeof *files);
 	AUTO_JSON json_t *signed_part = NULL;
-	struct signing s = {.name = "snapshot",
-		.type = TRUST_SNAPSHOT,
-		.role = &r->root->roles[TRUST_SNAPSHOT],
-		.public_keys = &r->root->keyring,
-		.keys = keys};
+	struct signing s = signing_of(r, TRUST_SNAPSHOT, keys);
 	struct trust_snapshot_spec spec = {
 		.version = r->snapshot->version + 1,
 		.expires_utc_s = now_utc_s + REPOSITORY_SNAPSHOT_EXPIRES_S,
@@ -366,11 +444,7 @@ int commit_online(struct repository *r, const struct keyring *snapshot,
 		.version = r->timestamp->version + 1,
 		.expires_utc_s = now_utc_s + REPOSITORY_TIMESTAMP_EXPIRES_S,
 	};
-	struct signing s = {.name = "timestamp",
-		.type = TRUST_TIMESTAMP,
-		.role = &r->root->roles[TRUST_TIMESTAMP],
-		.public_keys = &r->root->keyring,
-		.keys = timestamp};
+	struct signing s = signing_of(r, TRUST_TIMESTAMP, timestamp);
 	int result;
 
 	result = write_snapshot(r, snapshot, now_utc_s, &bytes, &new_snapshot, reterr);

@@ -28,9 +28,9 @@ int commit_check_keys(const struct repository *r, const char *role, const struct
 int commit_base(struct repository *r, struct repository_role *base, const struct keyring *keys,
 	int64_t now_utc_s, struct error *reterr) MUST_CHECK;
 
-/* The next version of the top-level targets role, unchanged but for its times. */
-int commit_targets(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
-	struct error *reterr) MUST_CHECK;
+/* The next version of the top-level targets role; delegations NULL: unchanged but for its times. */
+int commit_targets(struct repository *r, json_t *delegations, const struct keyring *keys,
+	int64_t now_utc_s, struct error *reterr) MUST_CHECK;
 
 /*
  * A new base: its first role with its index alone, and the next version of the targets role, which
@@ -48,6 +48,18 @@ int commit_new_base(struct repository *r, const struct commit_new_base *base,
 /* The next root, unchanged but for its times. Readers see it at once, which is fine by itself. */
 int commit_root(struct repository *r, const struct keyring *keys, int64_t now_utc_s,
 	struct error *reterr) MUST_CHECK;
+
+/*
+ * The next root in two steps: signed by the keys of the old one and its own, and later written.
+ *
+ * @roles, @keys  the members of those names that it gets; NULL: as they are
+ * @root_keys     the keys of both
+ */
+int commit_prepare_root(const struct repository *r, json_t *roles, json_t *keys,
+	const struct keyring *root_keys, int64_t now_utc_s, struct buffer *out,
+	struct trust_metadata **ret, struct error *reterr) MUST_CHECK;
+int commit_prepared_root(struct repository *r, const struct buffer *bytes,
+	struct trust_metadata **taken, struct error *reterr) MUST_CHECK;
 
 /* Snapshot and timestamp over the roles as they are now; the record follows, where there is one. */
 int commit_online(struct repository *r, const struct keyring *snapshot,

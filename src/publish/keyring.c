@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,7 +12,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 
-static int add_signer(struct keyring *k, struct trust_signer *taken)
+static int add_signer(struct keyring *k, unsigned number, struct trust_signer *taken)
 {
 	json_t *public = trust_signer_public(taken);
 
@@ -20,16 +21,19 @@ static int add_signer(struct keyring *k, struct trust_signer *taken)
 		return -ENOMEM;
 	}
 	k->signers[k->n_signers] = taken;
+	k->numbers[k->n_signers] = number;
 	k->keys[k->n_signers++] = public;
 	return 0;
 }
 
-static void key_name(const char *role, size_t n, char *out, size_t out_len)
+static void key_name(const char *role, unsigned n, char *out, size_t out_len)
 {
-	(void)snprintf(out, out_len, "%s/%zu.pem", role, n);
+	(void)snprintf(out, out_len, "%s/%u.pem", role, n);
 }
 
-static int create_one(const struct keyring_folder *folder, const char *draft, struct keyring *k)
+/* A new key in the folder of that name. */
+static int create_one(const struct keyring_folder *folder, const char *place, unsigned number,
+	struct keyring *k)
 {
 	__attribute__((cleanup(trust_secret_done))) struct buffer pem =
 		buffer_of(TRUST_SIGNER_PEM_MAX_BYTES);
@@ -42,9 +46,9 @@ static int create_one(const struct keyring_folder *folder, const char *draft, st
 		r = trust_signer_to_pem(signer, folder->passphrase, &pem);
 	if (r < 0)
 		return r;
-	key_name(draft, k->n_signers + 1, name, sizeof name);
+	key_name(place, number, name, sizeof name);
 	r = file_replace(folder->fd, name, pem.data, pem.len, 0600);
-	return r < 0 ? r : add_signer(k, take_ptr(signer));
+	return r < 0 ? r : add_signer(k, number, take_ptr(signer));
 }
 
 /* All of them under a draft's name, which a killed run may have left, then in one step. */
@@ -59,7 +63,7 @@ static int create_all(const struct keyring_folder *folder, const char *role, siz
 	if (r == 0 && mkdirat(folder->fd, draft, 0700) < 0)
 		r = -errno;
 	while (r == 0 && k->n_signers < n)
-		r = create_one(folder, draft, k);
+		r = create_one(folder, draft, (unsigned)k->n_signers + 1, k);
 	if (r == 0 && renameat2(folder->fd, draft, folder->fd, role, RENAME_NOREPLACE) < 0)
 		r = -errno;
 	return r < 0 ? r : file_sync_parent(folder->fd, role);
@@ -84,8 +88,55 @@ int keyring_create(const struct keyring_folder *folder, const char *role, size_t
 	return 0;
 }
 
-static int load_one(const struct keyring_folder *folder, const char *name, struct keyring *k,
-	struct error *reterr)
+static bool has_number(const struct keyring *k, unsigned number)
+{
+	for (size_t i = 0; i < k->n_signers; i++)
+		if (k->numbers[i] == number)
+			return true;
+	return false;
+}
+
+int keyring_extend(const struct keyring_folder *folder, const char *role, size_t n,
+	struct keyring *k, struct error *reterr)
+{
+	size_t wanted = k->n_signers + n;
+	int r = 0;
+
+	if (n == 0 || n > KEYRING_KEYS_MAX || wanted > KEYRING_FILES_MAX)
+		return error_set(reterr, -BSI_E_LIMIT,
+			"%s/%s: a role has between 1 and %d keys, and its folder at most %d files",
+			folder->path, role, KEYRING_KEYS_MAX, KEYRING_FILES_MAX);
+	if (mkdirat(folder->fd, role, 0700) < 0 && errno != EEXIST)
+		r = -errno;
+	for (unsigned number = 1; r == 0 && k->n_signers < wanted; number++)
+		if (!has_number(k, number))
+			r = create_one(folder, role, number, k);
+	if (r < 0)
+		return error_set(reterr, r, "no key for %s in %s: %s", role, folder->path,
+			error_text(r));
+	return 0;
+}
+
+int keyring_retire(const struct keyring_folder *folder, const char *role, const struct keyring *k,
+	size_t i, struct error *reterr)
+{
+	char from[352], to[512];
+	int r = 0;
+
+	(void)snprintf(to, sizeof to, "%s/retired", role);
+	if (mkdirat(folder->fd, to, 0700) < 0 && errno != EEXIST)
+		r = -errno;
+	key_name(role, k->numbers[i], from, sizeof from);
+	(void)snprintf(to, sizeof to, "%s/retired/%s.pem", role, trust_signer_keyid(k->signers[i]));
+	if (r == 0 && renameat(folder->fd, from, folder->fd, to) < 0)
+		r = -errno;
+	if (r == 0)
+		r = file_sync_parent(folder->fd, from);
+	return r < 0 ? error_set(reterr, r, "%s/%s: %s", folder->path, from, error_text(r)) : 0;
+}
+
+static int load_one(const struct keyring_folder *folder, const char *name, unsigned number,
+	struct keyring *k, struct error *reterr)
 {
 	__attribute__((cleanup(trust_secret_done))) struct buffer pem =
 		buffer_of(TRUST_SIGNER_PEM_MAX_BYTES);
@@ -100,7 +151,7 @@ static int load_one(const struct keyring_folder *folder, const char *name, struc
 		error_prefix(reterr, "%s/%s", folder->path, name);
 		return r;
 	}
-	return add_signer(k, take_ptr(signer));
+	return add_signer(k, number, take_ptr(signer));
 }
 
 int keyring_load(const struct keyring_folder *folder, const char *role, struct keyring *ret,
@@ -111,9 +162,9 @@ int keyring_load(const struct keyring_folder *folder, const char *role, struct k
 	int r = 0;
 
 	/* one holder may have only the second key */
-	for (size_t n = 1; r == 0 && n <= KEYRING_KEYS_MAX; n++) {
+	for (unsigned n = 1; r == 0 && n <= KEYRING_FILES_MAX; n++) {
 		key_name(role, n, name, sizeof name);
-		r = load_one(folder, name, &k, reterr);
+		r = load_one(folder, name, n, &k, reterr);
 		if (r == -ENOENT)
 			r = 0;
 	}
@@ -132,7 +183,7 @@ int keyring_is_encrypted(const struct keyring_folder *folder, const char *role)
 {
 	char name[320];
 
-	for (size_t n = 1; n <= KEYRING_KEYS_MAX; n++) {
+	for (unsigned n = 1; n <= KEYRING_FILES_MAX; n++) {
 		__attribute__((cleanup(trust_secret_done))) struct buffer pem =
 			buffer_of(TRUST_SIGNER_PEM_MAX_BYTES);
 		int r;

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * Private keys of one role in a folder of their own: KEYS/ROLE/1.pem, 2.pem … Folders are 0700,
- * files 0600. They are made once and never changed.
+ * files 0600. They are made once and never changed; keys that were exchanged go into a folder below.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -11,7 +11,9 @@
 #include "base/error.h"
 #include "trust/signer.h"
 
-#define KEYRING_KEYS_MAX 16
+#define KEYRING_KEYS_MAX 16 /* of one role */
+/* In one folder: also keys that are about to follow, and those of runs that were killed. */
+#define KEYRING_FILES_MAX 64
 
 /* Where keys lie, and what opens them. */
 struct keyring_folder {
@@ -21,8 +23,9 @@ struct keyring_folder {
 };
 
 struct keyring {
-	struct trust_signer *signers[KEYRING_KEYS_MAX];
-	json_t *keys[KEYRING_KEYS_MAX]; /* the public halves */
+	struct trust_signer *signers[KEYRING_FILES_MAX];
+	json_t *keys[KEYRING_FILES_MAX]; /* the public halves */
+	unsigned numbers[KEYRING_FILES_MAX]; /* of the files */
 	size_t n_signers;
 };
 
@@ -33,6 +36,12 @@ int keyring_create(const struct keyring_folder *folder, const char *role, size_t
 int keyring_load(const struct keyring_folder *folder, const char *role, struct keyring *ret,
 	struct error *reterr) MUST_CHECK;
 void keyring_done(struct keyring *k);
+/* Make n more keys of a role beside those that are loaded; *k grows by them. */
+int keyring_extend(const struct keyring_folder *folder, const char *role, size_t n,
+	struct keyring *k, struct error *reterr) MUST_CHECK;
+/* Put a loaded key away that is of no use any more: KEYS/ROLE/retired/KEYID.pem. */
+int keyring_retire(const struct keyring_folder *folder, const char *role, const struct keyring *k,
+	size_t i, struct error *reterr) MUST_CHECK;
 
 /*
  * Whether a folder's private keys are encrypted: 1 if any needs a passphrase, 0 if none, or an

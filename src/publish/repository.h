@@ -58,6 +58,9 @@ struct repository {
 	int fd; /* holds the lock, where one was asked for */
 	struct record *record; /* what was signed last; NULL for those who only read. Owned */
 	struct trust_metadata *root, *timestamp, *snapshot;
+	/* While keys are exchanged: the root that is about to follow, under which all that is written
+	   must hold as well. Borrowed; else NULL. */
+	const struct trust_metadata *next_root;
 	struct repository_role *roles; /* the first is "targets", then the bases */
 	size_t n_roles;
 };

@@ -539,7 +539,7 @@ unlike "$run_out" "etc/passwd" "symlinks of a root tree do not leave it"
 # ---- words -----------------------------------------------------------------------------------
 run "$publish" --help
 is "$run_status" 0 "--help"
-for verb in init extend plan add withdraw minimum list refresh verify clean; do
+for verb in init extend plan add withdraw minimum list refresh verify clean rotate; do
 	like "$run_out" "$verb" "--help names $verb"
 done
 run "$publish" list nowhere --json
