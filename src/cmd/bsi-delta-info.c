@@ -19,7 +19,7 @@ static const char *const field_names[FIELD_KIND_MAX] = {
 	[FIELD_MEMORY2] = "memory2", [FIELD_MEMORY4] = "memory4", [FIELD_ADDR64] = "addr64",
 	[FIELD_ADDR32] = "addr32", [FIELD_PCREL32] = "pcrel32", [FIELD_TABLE] = "table",
 	[FIELD_TABLE_START] = "table-start", [FIELD_SYMBOL32] = "symbol32",
-	[FIELD_OFFSET64] = "offset64", [FIELD_SPECIAL32] = "special32",
+	[FIELD_TEXT32] = "text32", [FIELD_SPECIAL32] = "special32",
 	[FIELD_SPECIAL64] = "special64", [FIELD_SITE] = "site"};
 
 static const char *const section_names[ELF_SECTION_KIND_MAX + 1] = {

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "delta/elf.h"
 #include "delta/frame.h"
+#include "delta/go.h"
 
 #define FRAME_HEADER_BYTES 12U
 #define FRAME_ENTRY_BYTES 8U
@@ -39,8 +40,19 @@ static bool derive_range_of(const struct elf_section *s, struct derive_range *re
 	return true;
 }
 
+/* Put a range in its place among n; the ranges are few. */
+static void derive_insert(struct derive_range *ranges, unsigned n, struct derive_range r)
+{
+	while (n && ranges[n - 1].at > r.at) {
+		ranges[n] = ranges[n - 1];
+		n--;
+	}
+	ranges[n] = r;
+}
+
 unsigned derive_ranges(const uint8_t *data, size_t len, struct derive_range *ret)
 {
+	struct go_module go;
 	struct elf e;
 	unsigned n = 0;
 
@@ -48,17 +60,13 @@ unsigned derive_ranges(const uint8_t *data, size_t len, struct derive_range *ret
 		return 0;
 	for (unsigned i = 0; i < e.n_sections && n < DERIVE_RANGES_MAX; i++) {
 		struct derive_range r;
-		unsigned at = n;
 
-		if (!derive_range_of(&e.sections[i], &r))
-			continue;
-		while (at && ret[at - 1].at > r.at) {
-			ret[at] = ret[at - 1];
-			at--;
-		}
-		ret[at] = r;
-		n++;
+		if (derive_range_of(&e.sections[i], &r))
+			derive_insert(ret, n++, r);
 	}
+	go_parse(&go, &e, data, len);
+	if (go.is_known && go.buckets.bytes && n < DERIVE_RANGES_MAX)
+		derive_insert(ret, n++, (struct derive_range){go.buckets.at, (size_t)go.buckets.bytes});
 	/* ranges that overlap are no ranges */
 	for (unsigned i = 1; i < n; i++)
 		if (ret[i - 1].at + ret[i - 1].len > ret[i].at)
@@ -219,6 +227,7 @@ static int derive_debuglink(uint8_t *data, const struct elf *e, const struct der
 
 int derive_fill(uint8_t *data, size_t len, const struct derive_range *range)
 {
+	struct go_module go;
 	struct elf e;
 
 	if (!elf_parse(&e, data, len))
@@ -235,5 +244,9 @@ int derive_fill(uint8_t *data, size_t len, const struct derive_range *range)
 			return derive_gnu_hash(data, &e, s);
 		return derive_debuglink(data, &e, range);
 	}
+	go_parse(&go, &e, data, len);
+	if (go.is_known && go.buckets.at == range->at && go.buckets.bytes == range->len &&
+	    go_fill_buckets(&go, data))
+		return 0;
 	return -BSI_E_FORMAT;
 }

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * Parts of an ELF file that follow from the rest of it, so that they need not be sent: the table
- * of .eh_frame_hdr, the filter and chains of .gnu.hash, the name in .gnu_debuglink.
+ * of .eh_frame_hdr, the filter and chains of .gnu.hash, the name in .gnu_debuglink, the buckets in
+ * which Go looks for functions.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -120,6 +120,7 @@ static enum elf_section_kind elf_kind_by_name(const char *name)
 		{".note.gnu.build-id", ELF_SECTION_BUILD_ID},
 		{".note.stapsdt", ELF_SECTION_STAPSDT},
 		{".gopclntab", ELF_SECTION_GOPCLNTAB},
+		{".data.rel.ro.gopclntab", ELF_SECTION_GOPCLNTAB},
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

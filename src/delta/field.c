@@ -51,11 +51,11 @@ void field_scan_headers(struct field_map *m)
 	const struct elf *e = &m->elf;
 
 	field_mark_value(m, 24, FIELD_ADDR64);
-	field_mark_value(m, 40, FIELD_OFFSET64);
+	field_mark_value(m, 40, FIELD_SPECIAL64);
 	for (unsigned i = 0; i < e->n_segment_headers; i++) {
 		size_t at = (size_t)e->segments_offset + i * SEGMENT_HEADER_BYTES;
 
-		field_mark_value(m, at + 8, FIELD_OFFSET64);
+		field_mark_value(m, at + 8, FIELD_SPECIAL64);
 		field_mark_value(m, at + 16, FIELD_ADDR64);
 		field_mark_value(m, at + 24, FIELD_ADDR64);
 		field_mark_value(m, at + 32, FIELD_SPECIAL64);
@@ -65,7 +65,7 @@ void field_scan_headers(struct field_map *m)
 		size_t at = (size_t)e->sections_offset + i * SECTION_HEADER_BYTES;
 
 		field_mark_value(m, at + 16, FIELD_ADDR64);
-		field_mark_value(m, at + 24, FIELD_OFFSET64);
+		field_mark_value(m, at + 24, FIELD_SPECIAL64);
 		field_mark_value(m, at + 32, FIELD_SPECIAL64);
 	}
 }
@@ -321,6 +321,7 @@ int field_map_new(const uint8_t *data, size_t len, struct field_map **ret)
 		field_scan_headers(m);
 		field_scan_sections(m);
 		field_scan_code(m);
+		go_scan(m);
 		if (field_scan_language(m) < 0)
 			return -ENOMEM;
 	} else {

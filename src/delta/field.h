@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/compiler.h"
 #include "delta/elf.h"
+#include "delta/go.h"
 
 enum field_kind {
 	FIELD_NONE,
@@ -26,9 +27,9 @@ enum field_kind {
 	FIELD_TABLE,    /* jump table: target less the table's address */
 	FIELD_TABLE_START,
 	FIELD_SYMBOL32, /* index into .dynsym */
-	FIELD_OFFSET64, /* file offset */
-	FIELD_SPECIAL32, /* by its place: name, length or back pointer */
-	FIELD_SPECIAL64, /* by its place: length, count or string offset */
+	FIELD_TEXT32,   /* Go: target less the start of code */
+	FIELD_SPECIAL32, /* by its place: name, length, back pointer, distance of Go */
+	FIELD_SPECIAL64, /* by its place: length, count, string or file offset */
 	FIELD_SITE,     /* a byte of a ULEB128 number in .gcc_except_table */
 	FIELD_KIND_MAX,
 	/* during the scan only: a function starts here */
@@ -54,6 +55,7 @@ struct field_map {
 		uint32_t area, function;
 	} *areas;
 	size_t n_areas;
+	struct go_module go;
 	uint64_t lazy_from, lazy_to; /* words that .rela.plt fills: offsets in the file */
 };
 
@@ -83,7 +85,7 @@ static inline unsigned field_width(enum field_kind kind)
 {
 	if (kind == FIELD_SITE)
 		return 1;
-	return kind == FIELD_ADDR64 || kind == FIELD_OFFSET64 || kind == FIELD_SPECIAL64 ? 8 : 4;
+	return kind == FIELD_ADDR64 || kind == FIELD_SPECIAL64 ? 8 : 4;
 }
 
 /* Bytes of the instruction that follow an x86-64 code field. */

@@ -6,6 +6,7 @@
 #define SEGMENT_HEADER_BYTES 56U
 #define SECTION_HEADER_BYTES 64U
 #define SYMBOL_BYTES 24U
+#define SECTIONS_OFFSET_AT 40U
 #define RELA_BYTES 24U
 
 #define TAG_NEEDED 1
@@ -102,6 +103,7 @@ static bool predict_parts(struct predict *p, enum field_kind kind, size_t old_at
 {
 	const uint8_t *at = p->old->data + old_at;
 	unsigned tail = 4 + field_tail(kind);
+	uint64_t base;
 
 	switch (kind) {
 	case FIELD_BRANCH:
@@ -129,6 +131,13 @@ static bool predict_parts(struct predict *p, enum field_kind kind, size_t old_at
 	case FIELD_ADDR32:
 		*ret_target = elf_u32(at);
 		*ret_new_from = 0;
+		return true;
+	case FIELD_TEXT32:
+	case FIELD_SPECIAL32:
+		if (!go_base(p->old, old_at, &base))
+			return false;
+		*ret_target = base + elf_u32(at);
+		*ret_new_from = move_addr(p->moves, base);
 		return true;
 	default:
 		return false;
@@ -232,8 +241,12 @@ static uint64_t predict_special64(struct predict *p, size_t old_at, size_t new_a
 	uint64_t v = elf_u64(at);
 	const struct elf_section *s;
 
+	if (old_at == SECTIONS_OFFSET_AT)
+		return move_offset(p->moves, v);
 	if (old_at >= e->segments_offset &&
 	    old_at - e->segments_offset < e->n_segment_headers * SEGMENT_HEADER_BYTES) {
+		if ((old_at - e->segments_offset) % SEGMENT_HEADER_BYTES == 8)
+			return move_offset(p->moves, v);
 		if ((old_at - e->segments_offset) % SEGMENT_HEADER_BYTES == 32)
 			return predict_extent(p, elf_u64(at - 24), v);
 		if (elf_u64(at - 8) == v && new_at >= 8)
@@ -242,6 +255,8 @@ static uint64_t predict_special64(struct predict *p, size_t old_at, size_t new_a
 	}
 	if (old_at >= e->sections_offset &&
 	    old_at - e->sections_offset < e->n_section_headers * SECTION_HEADER_BYTES) {
+		if ((old_at - e->sections_offset) % SECTION_HEADER_BYTES == 24)
+			return move_offset(p->moves, v);
 		s = &e->sections[(old_at - e->sections_offset) / SECTION_HEADER_BYTES];
 		if (s->kind == ELF_SECTION_NOBITS)
 			return predict_extent_addr(p, s->addr, v);
@@ -255,6 +270,10 @@ static uint64_t predict_special64(struct predict *p, size_t old_at, size_t new_a
 		return move_addr(p->moves, v);
 	if (s && s->kind == ELF_SECTION_RELR)
 		return relr_predict(&p->relr, p->old, p->moves, p->new_elf, p->new, new_at, v);
+	if (p->old->go.is_known && old_at >= p->old->go.table.at &&
+	    old_at - p->old->go.table.at < GO_TABLE_HEADER_BYTES)
+		return move_addr(p->moves, p->old->go.table.addr + v) -
+		       move_addr(p->moves, p->old->go.table.addr);
 	if (s && s->kind == ELF_SECTION_DYNAMIC)
 		return predict_dynamic(p, s, elf_u64(at - 8), v);
 	return v;
@@ -368,8 +387,6 @@ void predict_field(struct predict *p, enum field_kind kind, size_t old_at, size_
 		value = move_addr(p->moves, ret->target) - ret->from;
 	else if (kind == FIELD_SYMBOL32)
 		value = predict_symbol(p, value);
-	else if (kind == FIELD_OFFSET64)
-		value = move_offset(p->moves, value);
 	else if (kind == FIELD_SPECIAL32)
 		value = predict_special32(p, old_at, new_at);
 	else if (kind == FIELD_SPECIAL64)

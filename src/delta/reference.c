@@ -34,6 +34,12 @@ bool reference_target(const struct field_map *m, size_t at, enum field_kind kind
 	if (!elf_addr_of(&m->elf, at, &addr))
 		addr = at;
 	switch (kind) {
+	case FIELD_TEXT32:
+	case FIELD_SPECIAL32:
+		if (!go_base(m, at, &addr))
+			return false;
+		*ret = addr + elf_u32(m->data + at);
+		return true;
 	case FIELD_SPECIAL64:
 		*ret = elf_u64(m->data + at);
 		return !(*ret & 1) && reference_in_relr(m, at);
