@@ -10,6 +10,8 @@
 #include "store/download.h"
 #include "store/image.h"
 
+#define DECODE_ATTEMPTS 2U
+
 static bool is_usable(const struct agent *a, const struct fit_component *c,
 	const struct payload *p)
 {
@@ -75,6 +77,27 @@ static int open_committed(struct store *store, const struct store_image *image,
 	return 0;
 }
 
+/*
+ * The image out of a payload that is here. A base file that was cut or written to while a delta was
+ * made into an image of it may be whole the next moment: such a delta is tried once more.
+ */
+static int decode_payload(struct agent *a, const struct fit_component *c,
+	const struct payload *payload, int fd, struct store_image **ret, struct error *reterr)
+{
+	const struct image_ref *ref = &c->component->image;
+
+	for (unsigned attempt = 1;; attempt++) {
+		int r = store_image_begin(a->store, &ref->digest, ref->size, ret, reterr);
+
+		if (r == 0)
+			r = unpack(c, payload, fd, *ret, reterr);
+		if (r != -BSI_E_MISMATCH || attempt == DECODE_ATTEMPTS)
+			return r;
+		store_image_free(take_ptr(*ret));
+		*reterr = (struct error){0};
+	}
+}
+
 static int obtain_by(struct agent *a, struct remote *remote, const struct fit_component *c,
 	const struct payload *payload, int *ret_fd, struct error *reterr)
 {
@@ -84,11 +107,9 @@ static int obtain_by(struct agent *a, struct remote *remote, const struct fit_co
 	int r;
 
 	r = remote_payload(remote, payload, &fd, reterr);
-	if (r == 0)
-		r = store_image_begin(a->store, &ref->digest, ref->size, &image, reterr);
 	if (r < 0)
 		return r;
-	r = unpack(c, payload, fd, image, reterr);
+	r = decode_payload(a, c, payload, fd, &image, reterr);
 	if (r == 0)
 		r = store_image_commit(image, reterr);
 	/* its digest was right, so the same bytes would fail again: there is nothing to resume */
