@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/compiler.h"
+#include "delta/elf.h"
 #include "delta/encode.h"
 #include "delta/pair.h"
 
@@ -99,6 +100,41 @@ static void test_codec_damaged_programs(void **state)
 		for (unsigned k = 0; k < 40; k++)
 			old.data[64 + random_below(&r, old.len - 64)] = (uint8_t)random_next(&r);
 		check_pair(&old, &rich_new);
+	}
+}
+
+#define SECTIONS_OFFSET_AT 40U
+#define SECTION_HEADER_BYTES 64U
+#define SECTIONS_N_AT 60U
+
+/* One section over another, sections that end far behind the file, links and entries that lie. */
+static void test_codec_lying_sections(void **state)
+{
+	static const uint64_t lies[] = {0, 1, 7, 64, 0x1000, UINT32_MAX, INT64_MAX, UINT64_MAX};
+	AUTO_DONE(buffer) struct buffer elf = fixture_golden("old.elf");
+	AUTO_DONE(buffer) struct buffer other = fixture_golden("new.elf");
+	size_t table = (size_t)elf_u64(elf.data + SECTIONS_OFFSET_AT);
+	unsigned n = elf_u16(elf.data + SECTIONS_N_AT);
+	struct random r = {37};
+
+	(void)state;
+	assert_true(n > 4 && table + n * SECTION_HEADER_BYTES <= elf.len);
+	for (unsigned i = 0; i < n; i++) {
+		AUTO_DONE(buffer) struct buffer old = fixture_golden("old.elf");
+		AUTO_DONE(buffer) struct buffer new = fixture_golden("new.elf");
+		uint8_t *header = old.data + table + i * SECTION_HEADER_BYTES;
+		const uint8_t *from = elf.data + table + (i + 3) % n * SECTION_HEADER_BYTES;
+
+		/* where another section lies, of this one's kind */
+		memcpy(header + 16, from + 16, 24);
+		check_pair(&old, &new);
+		/* then a field of the header at a time */
+		for (unsigned at = 8; at < SECTION_HEADER_BYTES; at += 8) {
+			elf_put_u64(header + at, lies[random_below(&r, 8)]);
+			memcpy(new.data, old.data, 64);
+			check_pair(&old, &new);
+		}
+		check_pair(&old, &other);
 	}
 }
 
@@ -323,6 +359,7 @@ int main(void)
 		cmocka_unit_test(test_codec_small_files),
 		cmocka_unit_test(test_codec_random_edits),
 		cmocka_unit_test(test_codec_damaged_programs),
+		cmocka_unit_test(test_codec_lying_sections),
 		cmocka_unit_test(test_codec_small_patch_is_small),
 		cmocka_unit_test(test_codec_same_input_same_bytes),
 		cmocka_unit_test(test_codec_golden_delta),
