@@ -37,6 +37,7 @@ struct agent_settings {
 	const char *state; /* "/var/lib/bsi" */
 	const char *run;   /* "/run/bsi" */
 	const char *ca_file; /* NULL for the system's authorities */
+	const char *verb;  /* what others are told while this has the state locked; NULL: nothing */
 	int mount_ns_fd;   /* the host's mount namespace; borrowed. -1: mounts cannot be changed */
 	int64_t now_utc_s; /* one reading of the clock */
 	uint64_t memory_max_bytes; /* that decoding one payload may take */

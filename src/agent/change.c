@@ -12,18 +12,65 @@
 #include "agent/status.h"
 #include "agent/switch.h"
 #include "agent/take.h"
+#include "base/utc.h"
 #include "store/denied.h"
+
+#define HELD "held: " /* before the reason, as the gate says it */
+#define CHANGE_HELD "held"
+#define CHANGE_RESTARTED "restarted"
+
+/* What waits, with the reason and by when; false if nothing does, or (is_overdue) is not over yet. */
+static bool say_held(const struct agent *a, const json_t *status, bool is_overdue, char *out,
+	size_t out_len)
+{
+	const json_t *components = json_object_get(status, "components");
+	size_t at = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < json_array_size(components) && at < out_len; i++) {
+		const json_t *c = json_array_get(components, i);
+		const char *state = json_string_value(json_object_get(c, "state"));
+		const char *reason = json_string_value(json_object_get(c, "reason"));
+		const char *name = json_string_value(json_object_get(c, "name"));
+		const char *due = json_string_value(json_object_get(c, "due"));
+		int64_t due_utc_s = INT64_MAX;
+		int n;
+
+		if (!state || strcmp(state, "held") != 0 || !reason || !name)
+			continue;
+		if (due && utc_parse(due, &due_utc_s) < 0)
+			due_utc_s = INT64_MAX;
+		if (is_overdue && due_utc_s > a->settings.now_utc_s)
+			continue;
+		if (strncmp(reason, HELD, sizeof HELD - 1) == 0)
+			reason += sizeof HELD - 1;
+		n = snprintf(out + at, out_len - at, "%s%s: %s%s%s", at > 0 ? "; " : "", name, reason,
+			due	     ? due_utc_s <= a->settings.now_utc_s ? "; overdue since " :
+								    "; due " :
+				       "",
+			due ? due : "");
+		at += n > 0 ? (size_t)n : 0;
+	}
+	return at > 0;
+}
 
 int change_report(struct agent *a, const char *action, const char *letter, const char *reason,
 	const struct graft_report *graft, json_t **ret, struct error *reterr)
 {
 	AUTO_JSON json_t *status = NULL;
 	struct error unseen = {0};
+	char held[ERROR_TEXT_MAX];
 
 	/* it was done, whether or not it can be shown */
 	if (status_compose(a, &status, &unseen) < 0) {
 		context_note(a, "it was done; the status cannot be shown: %s", unseen.text);
 		status = json_object();
+	}
+	/* what was decided, and could not change anything yet, is not done */
+	if (!change_was_made(graft) && strcmp(action, CHANGE_RESTARTED) != 0 &&
+		say_held(a, status, false, held, sizeof held)) {
+		action = CHANGE_HELD;
+		reason = held;
 	}
 	*ret = json_pack("{s:s, s:s?, s:s?, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:O}", "action", action,
 		"letter", letter, "reason", reason, "files", "attached",
@@ -187,6 +234,7 @@ int agent_run(struct agent *a, json_t **ret, struct error *reterr)
 	struct decision decision = {0};
 	struct error unreached = {0};
 	const char *action = NULL, *letter;
+	char overdue[ERROR_TEXT_MAX];
 	int r, refreshed;
 
 	*ret = NULL;
@@ -206,14 +254,19 @@ int agent_run(struct agent *a, json_t **ret, struct error *reterr)
 	if (restart_is_automatic(a))
 		restarts = restart_after(a);
 	if (restarts && !action)
-		action = "restarted";
+		action = CHANGE_RESTARTED;
 	if (action) {
 		if (change_report(a, action, letter, decision.reason, &graft, ret, NULL) < 0)
 			context_note(a, "%s: it was done; no memory to tell about it", action);
 		else if (restarts && json_object_set(*ret, "restarts", restarts) < 0)
 			context_note(a, "units were restarted; no memory to tell about it");
-	} else if (status_compose(a, &status, r < 0 ? NULL : reterr) < 0 && r == 0) {
-		context_note(a, "the status could not be renewed");
+	} else if (status_compose(a, &status, r < 0 ? NULL : reterr) < 0) {
+		if (r == 0)
+			context_note(a, "the status could not be renewed");
+	} else if (say_held(a, status, true, overdue, sizeof overdue)) {
+		/* said once when it began; when its time is over, each time */
+		if (change_report(a, CHANGE_HELD, letter, overdue, &graft, ret, NULL) < 0)
+			context_note(a, "%s", overdue);
 	}
 	if (r == 0 && refreshed < 0)
 		r = error_set(reterr, refreshed, "%s",

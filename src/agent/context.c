@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "agent/deadline.h"
 #include "agent/sealing.h"
+#include "agent/status.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "graft/kernel.h"
@@ -57,6 +59,8 @@ int agent_new(const struct agent_settings *settings, struct agent **ret, struct 
 	r = open_state(settings->state, &state_fd, reterr);
 	if (r == 0)
 		r = store_open(state_fd, &a->store, reterr);
+	if (r == 0)
+		store_set_purpose(a->store, settings->verb);
 	if (r == 0)
 		r = device_read(a->root_fd, &a->device, reterr);
 	if (r < 0)
@@ -198,6 +202,7 @@ int context_decide(struct agent *a, const struct index *index, const struct aski
 	char unsealable[FIT_PROBLEM_MAX];
 	struct decision_facts facts = {
 		.index = index, .is_asked = asking->is_asked, .asked = asking->letter};
+	char held[MANIFEST_NAME_MAX_BYTES + 1];
 	int r;
 
 	r = context_installed_or_none(a, &installed);
@@ -217,6 +222,13 @@ int context_decide(struct agent *a, const struct index *index, const struct aski
 	if (installed.manifest && strcmp(installed.manifest->base, index->base) == 0)
 		facts.installed = installed.manifest->build;
 	facts.unsealable = unsealable;
+	if (facts.installed && status_held(a, installed.generation->number, held, sizeof held)) {
+		const struct deadline deadline = deadline_of(a, installed.generation);
+
+		facts.held = held;
+		facts.held_due_utc_s = deadline.due_utc_s;
+		facts.is_overdue = deadline.is_over;
+	}
 	facts.is_automatic = context_is_automatic(a);
 	*ret = policy_decide(&facts);
 	return 0;

@@ -7,11 +7,13 @@
 
 #include "agent/ask.h"
 #include "agent/context.h"
+#include "agent/deadline.h"
 #include "agent/exposed.h"
 #include "agent/restart.h"
 #include "agent/status.h"
 #include "base/file.h"
 #include "base/utc.h"
+#include "graft/process.h"
 #include "graft/state.h"
 #include "store/history.h"
 #include "store/image.h"
@@ -96,17 +98,25 @@ int agent_check(struct agent *a, json_t **ret, struct error *reterr)
 	return *ret ? 0 : -ENOMEM;
 }
 
-/* What may be set: the first value is what holds where nothing was set. */
+enum setting_kind {
+	SETTING_WORD,
+	SETTING_SWITCH, /* kept as a bool, not as the word */
+	SETTING_NUMBER,
+};
+
+/* What may be set: the first value, or number, is what holds where nothing was set. */
 struct setting {
 	const char *key;
+	enum setting_kind kind;
 	const char *values[2];
-	bool is_switch; /* kept as a bool, not as the word */
+	uint64_t number, number_max;
 };
 
 static const struct setting settings[] = {
-	{"auto", {"off", "on"}, true},
-	{"restart", {"ask", "auto"}, false},
-	{"require-seal", {"no", "yes"}, true},
+	{"auto", SETTING_SWITCH, {"off", "on"}, 0, 0},
+	{DEADLINE_KEY, SETTING_NUMBER, {0}, DEADLINE_DAYS_DEFAULT, DEADLINE_DAYS_MAX},
+	{"restart", SETTING_WORD, {"ask", "auto"}, 0, 0},
+	{"require-seal", SETTING_SWITCH, {"no", "yes"}, 0, 0},
 };
 
 static const struct setting *find_setting(const char *key)
@@ -117,9 +127,44 @@ static const struct setting *find_setting(const char *key)
 	return NULL;
 }
 
-static json_t *setting_json(const struct setting *setting, const char *value)
+static json_t *setting_default(const struct setting *setting)
 {
-	return setting->is_switch ? json_boolean(strcmp(value, setting->values[1]) == 0) : json_string(value);
+	switch (setting->kind) {
+	case SETTING_NUMBER:
+		return json_integer((json_int_t)setting->number);
+	case SETTING_SWITCH:
+		return json_boolean(false);
+	case SETTING_WORD:
+	default:
+		return json_string(setting->values[0]);
+	}
+}
+
+static int set_number(json_t *config, const struct setting *setting, const char *value,
+	struct error *reterr)
+{
+	uint64_t number;
+
+	if (process_parse_number(value, setting->number_max, &number) < 0 ||
+		value[strspn(value, "0123456789")] != '\0')
+		return error_set(reterr, -BSI_E_USAGE, "%s takes a number from 0 to %ju, not '%s'",
+			setting->key, (uintmax_t)setting->number_max, value);
+	return json_object_set_new(config, setting->key, json_integer((json_int_t)number)) < 0 ?
+		       -ENOMEM :
+		       0;
+}
+
+static int set_word(json_t *config, const struct setting *setting, const char *value,
+	struct error *reterr)
+{
+	json_t *word;
+
+	if (strcmp(value, setting->values[0]) != 0 && strcmp(value, setting->values[1]) != 0)
+		return error_set(reterr, -BSI_E_USAGE, "%s takes %s or %s, not '%s'", setting->key,
+			setting->values[1], setting->values[0], value);
+	word = setting->kind == SETTING_SWITCH ? json_boolean(strcmp(value, setting->values[1]) == 0) :
+						 json_string(value);
+	return json_object_set_new(config, setting->key, word) < 0 ? -ENOMEM : 0;
 }
 
 static int set_config(json_t *config, const char *key, const char *value, struct error *reterr)
@@ -128,11 +173,9 @@ static int set_config(json_t *config, const char *key, const char *value, struct
 
 	if (!setting)
 		return error_set(reterr, -BSI_E_USAGE,
-			"there is no setting '%s'; there are: auto, restart, require-seal", key);
-	if (strcmp(value, setting->values[0]) != 0 && strcmp(value, setting->values[1]) != 0)
-		return error_set(reterr, -BSI_E_USAGE, "%s takes %s or %s, not '%s'", key,
-			setting->values[1], setting->values[0], value);
-	return json_object_set_new(config, key, setting_json(setting, value)) < 0 ? -ENOMEM : 0;
+			"there is no setting '%s'; there are: auto, idle-deadline, restart, require-seal", key);
+	return setting->kind == SETTING_NUMBER ? set_number(config, setting, value, reterr) :
+						 set_word(config, setting, value, reterr);
 }
 
 int agent_config(struct agent *a, const char *key, const char *value, json_t **ret,
@@ -156,7 +199,7 @@ int agent_config(struct agent *a, const char *key, const char *value, json_t **r
 	for (size_t i = 0; !key && i < ARRAY_SIZE(settings); i++)
 		if (!json_object_get(config, settings[i].key) &&
 			json_object_set_new(config, settings[i].key,
-				setting_json(&settings[i], settings[i].values[0])) < 0)
+				setting_default(&settings[i])) < 0)
 			return -ENOMEM;
 	*ret = take_ptr(config);
 	return 0;

@@ -3,22 +3,42 @@
 #include <errno.h>
 
 #include "agent/ask.h"
+#include "agent/deadline.h"
 #include "agent/exposed.h"
 #include "agent/restart.h"
+#include "base/utc.h"
 #include "graft/state.h"
 
-static int describe_components(const struct fit *fit, json_t **ret)
+/* By when programs should be closed that hold it back: from now on, or it waits already. */
+static int find_due(struct agent *a, const struct manifest *m, struct utc_text *ret)
+{
+	__attribute__((cleanup(installed_done))) struct installed installed = {0};
+	bool is_here;
+	int r = context_installed_or_none(a, &installed);
+
+	if (r < 0)
+		return r;
+	is_here = m && installed.manifest && installed.manifest->build == m->build;
+	*ret = utc_format((is_here ? deadline_of(a, installed.generation) : deadline_from_now(a))
+				  .due_utc_s);
+	return 0;
+}
+
+static int describe_components(const struct fit *fit, const struct utc_text *due, json_t **ret)
 {
 	AUTO_JSON json_t *list = json_array();
 
 	for (size_t i = 0; list && fit && i < fit->n_components; i++) {
 		const struct fit_component *c = &fit->components[i];
 
-		if (json_array_append_new(list,
-			    json_pack("{s:s, s:s, s:s, s:s}", "name", c->component->name, "verdict",
-				    match_verdict_text(c->match.verdict), "activation",
-				    activation_text(c->component->activation), "reason",
-				    c->match.reason)) < 0)
+		json_t *row = json_pack("{s:s, s:s, s:s, s:s}", "name", c->component->name, "verdict",
+			match_verdict_text(c->match.verdict), "activation",
+			activation_text(c->component->activation), "reason", c->match.reason);
+
+		if (!row || json_array_append_new(list, row) < 0)
+			return -ENOMEM;
+		if (c->component->activation != ACTIVATION_LIVE &&
+			json_object_set_new(row, "due", json_string(due->text)) < 0)
 			return -ENOMEM;
 	}
 	*ret = take_ptr(list);
@@ -31,6 +51,7 @@ static int scan_coming(struct agent *a, const struct manifest *m, const struct g
 {
 	AUTO(fit) struct fit *fit = NULL;
 	AUTO_JSON json_t *exposure = NULL, *components = NULL;
+	struct utc_text due;
 	int r = m ? fit_measure(a->root_fd, m, &fit, reterr) : 0;
 
 	if (r == 0)
@@ -38,7 +59,9 @@ static int scan_coming(struct agent *a, const struct manifest *m, const struct g
 	if (r == 0)
 		r = restart_describe(a, exposure, m, reterr);
 	if (r == 0)
-		r = describe_components(fit, &components);
+		r = find_due(a, m, &due);
+	if (r == 0)
+		r = describe_components(fit, &due, &components);
 	if (r == 0 && json_object_set(exposure, "components", components) < 0)
 		r = -ENOMEM;
 	if (r == 0)

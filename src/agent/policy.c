@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/utc.h"
 #include "improvement/letter.h"
 
 static struct decision decide(enum decision_action action, const struct index_entry *entry,
@@ -115,7 +116,7 @@ static struct decision decide_asked(const struct decision_facts *facts)
 		return refused(-BSI_E_UNSUPPORTED,
 			decide(DECISION_REFUSE, entry, "unsealable", "%s (%s) is not taken: %s",
 				index->name, entry->letter, facts->unsealable));
-	return decide(DECISION_INSTALL, entry, "asked", "asked for");
+	return decide(DECISION_INSTALL, entry, "asked", "(%s) was asked for", entry->letter);
 }
 
 /*
@@ -140,6 +141,24 @@ static struct decision decide_removal(const struct decision_facts *facts,
 	return d;
 }
 
+/* It is here, and a part of it may not change under the programs that run. */
+static struct decision decide_installed(const struct decision_facts *facts,
+	const struct index_entry *current)
+{
+	const int64_t due = facts->held_due_utc_s;
+
+	if (!facts->held)
+		return decide(DECISION_NOTHING, current, "up-to-date", "%s (%s) is installed",
+			facts->index->name, current->letter);
+	return decide(DECISION_HOLD, current, "relaunch-wanted",
+		"(%s) is here; %s waits for its programs to be closed, or for the next boot%s%s",
+		current->letter, facts->held,
+		due == 0	      ? "" :
+		    facts->is_overdue ? "; overdue since " :
+					"; due ",
+		due == 0 ? "" : utc_format(due).text);
+}
+
 static struct decision decide_by_itself(const struct decision_facts *facts)
 {
 	const struct index *index = facts->index;
@@ -150,8 +169,7 @@ static struct decision decide_by_itself(const struct decision_facts *facts)
 		return decide(DECISION_NOTHING, NULL, "none-published",
 			"no improvement is published for %s", index->name);
 	if (is_installed(facts, current))
-		return decide(DECISION_NOTHING, current, "up-to-date", "%s (%s) is installed",
-			index->name, current->letter);
+		return decide_installed(facts, current);
 	if (is_newer_installed(installed, current))
 		return newer_installed(installed, current);
 	if (is_denied(facts, current))

@@ -27,6 +27,9 @@ struct decision_facts {
 	const uint64_t *denied;             /* builds that are not taken by themselves here */
 	size_t n_denied;
 	const char *unsealable;             /* why nothing may be attached here; NULL or empty if it may */
+	const char *held;                   /* a component of it that waits for its programs; or NULL */
+	int64_t held_due_utc_s;             /* by when that should end; 0 if nobody knows */
+	bool is_overdue;
 	bool is_automatic;                  /* the owner lets improvements come by themselves */
 	bool is_asked;                      /* a person asks for it now */
 	const char *asked;                  /* the letter asked for; NULL for the current one */

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "base/utc.h"
+
 static const char *const state_texts[] = {
 	[STATUS_NOT_ENROLLED] = "not-enrolled",
 	[STATUS_BASE] = "base",
@@ -21,6 +23,21 @@ const char *status_state_text(enum status_state state)
 	return state_texts[state];
 }
 
+/* ", due 2026-12-01T10:00:00Z"; nothing where nobody knows. */
+struct due {
+	char text[64];
+};
+
+static struct due due_of(const struct status_facts *f)
+{
+	struct due due = {""};
+
+	if (f->held_due_utc_s > 0)
+		(void)snprintf(due.text, sizeof due.text, "%s %s",
+			f->is_overdue ? "; overdue since" : "; due", utc_format(f->held_due_utc_s).text);
+	return due;
+}
+
 #define SAY(...) ((void)snprintf(ret_sentence, STATUS_SENTENCE_MAX, __VA_ARGS__))
 
 static enum status_state say_base(const struct status_facts *f,
@@ -31,8 +48,9 @@ static enum status_state say_base(const struct status_facts *f,
 		return STATUS_NOT_ENROLLED;
 	}
 	if (f->n_held > 0) {
-		SAY("%s: going back to the base: %s waits for its programs to be closed",
-			f->base_name, f->first_held);
+		SAY("%s: going back to the base: %s waits for its programs to be closed, or for the next "
+			"boot%s",
+			f->base_name, f->first_held, due_of(f).text);
 		return STATUS_HELD;
 	}
 	/* code that was taken off may still run */
@@ -69,9 +87,9 @@ enum status_state status_sentence(const struct status_facts *f,
 		return STATUS_WITHDRAWN;
 	}
 	if (f->n_held > 0) {
-		SAY("%s (%s): %s: %s waits for its programs to be closed, or for the next boot",
+		SAY("%s (%s): %s: %s waits for its programs to be closed, or for the next boot%s",
 			f->base_name, f->letter, f->n_attached > 0 ? "attached in part" : "held",
-			f->first_held);
+			f->first_held, due_of(f).text);
 		return STATUS_HELD;
 	}
 	if (f->n_detached > 0) {

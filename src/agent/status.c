@@ -2,8 +2,10 @@
 #include "agent/status.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "agent/deadline.h"
 #include "agent/exposed.h"
 #include "agent/run_dir.h"
 #include "base/utc.h"
@@ -154,6 +156,20 @@ static const char *hold_of(const json_t *last, uint64_t generation, const char *
 	return NULL;
 }
 
+bool status_held(struct agent *a, uint64_t generation, char *ret_name, size_t name_len)
+{
+	AUTO_JSON json_t *last = last_load(a);
+	const json_t *attach = json_object_get(last, "attach");
+	const json_t *first = json_array_get(json_object_get(attach, "held"), 0);
+	const char *name = json_string_value(json_object_get(first, "name"));
+
+	if (!name ||
+		json_integer_value(json_object_get(attach, "generation")) != (json_int_t)generation)
+		return false;
+	(void)snprintf(ret_name, name_len, "%s", name);
+	return true;
+}
+
 static size_t count_attached_files(const struct graft_state *state, const struct component *c)
 {
 	size_t n = 0;
@@ -226,8 +242,16 @@ struct composing {
 	json_t *last;
 	struct error damaged; /* why what is installed cannot be read; no text if it can */
 	struct status_facts facts;
+	struct deadline deadline; /* of what is held */
 	json_t *components, *fixed, *open;
 };
+
+static int add_due(const struct composing *x, json_t *row, const char *state)
+{
+	if (strcmp(state, "held") != 0 || x->deadline.due_utc_s == 0)
+		return 0;
+	return json_object_set_new(row, "due", utc_json(x->deadline.due_utc_s));
+}
 
 static int compose_component(struct composing *x, const struct component *c)
 {
@@ -249,7 +273,8 @@ static int compose_component(struct composing *x, const struct component *c)
 		"activation", activation_text(c->activation), "files", (json_int_t)c->n_files,
 		"attached_files", (json_int_t)n_attached, "cves", cves, "seal",
 		is_attached ? graft_seal_text(weakest_seal(x->state, c)) : NULL);
-	if (!row || json_array_append_new(x->components, row) < 0)
+	if (!row || json_array_append_new(x->components, row) < 0 ||
+		add_due(x, row, state) < 0)
 		return -ENOMEM;
 
 	if (is_attached || strcmp(state, "superseded") == 0) {
@@ -312,14 +337,15 @@ static int compose_leftovers(struct composing *x)
 		const char *name = json_string_value(
 			json_object_get(json_array_get(held, i), "name"));
 		const char *reason = name ? hold_of(x->last, 0, name) : NULL;
+		json_t *row;
 
 		if (!reason)
 			continue;
 		if (x->facts.n_held++ == 0)
 			x->facts.first_held = name;
-		if (json_array_append_new(x->components,
-			    json_pack("{s:s, s:s, s:s}", "name", name, "state", "held", "reason",
-				    reason)) < 0)
+		row = json_pack("{s:s, s:s, s:s}", "name", name, "state", "held", "reason", reason);
+		if (!row || json_array_append_new(x->components, row) < 0 ||
+			add_due(x, row, "held") < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -392,6 +418,7 @@ static int gather(struct composing *x, struct error *reterr)
 		x->state = calloc(1, sizeof *x->state);
 	if (r < 0)
 		return r;
+	x->deadline = deadline_of(x->a, x->installed.generation);
 	x->last = last_load(x->a);
 	x->components = json_array();
 	x->fixed = json_array();
@@ -435,7 +462,8 @@ static bool is_packages_unchanged(const struct composing *x)
 /* What led to an improvement is no reason for a device to be on its base. */
 static bool is_reason_for_base(const char *id)
 {
-	static const char *const others[] = {"asked", "up-to-date", "newer-installed", "available"};
+	static const char *const others[] = {"asked", "up-to-date", "newer-installed", "available",
+		"relaunch-wanted"};
 
 	for (size_t i = 0; id && i < ARRAY_SIZE(others); i++)
 		if (strcmp(id, others[i]) == 0)
@@ -458,6 +486,8 @@ static void compose_facts(struct composing *x, const json_t *exposure)
 	/* verdicts from before a package changed are no verdicts about what is there now */
 	f->is_scanned = exposure != NULL && is_packages_unchanged(x);
 	f->n_exposed = (size_t)json_integer_value(json_object_get(exposure, "exposed"));
+	f->held_due_utc_s = x->deadline.due_utc_s;
+	f->is_overdue = x->deadline.is_over;
 	f->n_unknown = (size_t)json_integer_value(json_object_get(exposure, "unknown"));
 	if (is_reason_for_base(json_string_value(json_object_get(check, "id"))))
 		f->reason = json_string_value(json_object_get(check, "reason"));

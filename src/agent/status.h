@@ -23,6 +23,8 @@ struct status_facts {
 	const char *first_open;     /* name of one of those */
 	const char *first_detached;
 	const char *first_held;
+	int64_t held_due_utc_s;     /* by when that should end; 0 if nobody knows */
+	bool is_overdue;
 	bool is_scanned;       /* the processes were looked at, in this generation */
 	size_t n_exposed, n_unknown;
 	bool was_attached_since_boot;
@@ -65,6 +67,12 @@ void status_keep_boot(struct agent *a, const char *action, const char *reason);
 void status_keep_failure(struct agent *a, const struct error *why);
 /* Remember what a check found. */
 void status_keep_decision(struct agent *a, const struct decision *decision, int64_t expires_utc_s);
+
+/*
+ * The component that waits, as the last attach left it; false if none does. By the same document
+ * that the status shows; name is cut to its length.
+ */
+bool status_held(struct agent *a, uint64_t generation, char *ret_name, size_t name_len);
 
 /* The whole document for root; also renews the public one. */
 int status_compose(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;

@@ -39,6 +39,7 @@ enum bsi_error {
 	BSI_E_USAGE,         /* a command line that makes no sense */
 	BSI_E_STATE,         /* our own state on disk is damaged */
 	BSI_E_REFUSED,       /* the planner refuses to publish this */
+	BSI_E_SETUP,         /* the system is not set up for improvements */
 	BSI_E_MAX,
 };
 

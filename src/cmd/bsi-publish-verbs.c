@@ -140,6 +140,14 @@ static void warn_contested(const struct plan *p)
 		fprintf(stderr, "warning: %s\n", e.text);
 }
 
+static bool has_refusals(const struct plan *p)
+{
+	for (size_t i = 0; i < p->n_notes; i++)
+		if (p->notes[i].kind == PLAN_REFUSED)
+			return true;
+	return false;
+}
+
 int publish_plan(struct verb_call *call, struct error *reterr)
 {
 	AUTO_INPUT struct publish_input in = {};
@@ -168,7 +176,11 @@ int publish_plan(struct verb_call *call, struct error *reterr)
 	} else {
 		publish_show_plan(in.plan);
 	}
-	return plan_check(in.plan, reterr);
+	r = plan_check(in.plan, reterr);
+	/* to a reader of the whole plan, what it says already is enough */
+	if (r < 0 && !call_has(call, "json") && has_refusals(in.plan))
+		return error_set(reterr, r, "the plan is refused, as it says above");
+	return r;
 }
 
 static void show_progress(void *ctx, const char *component, uint64_t done_bytes,

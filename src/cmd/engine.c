@@ -109,6 +109,7 @@ static int session_open(struct verb_call *call, struct session *s, bool is_silen
 		.state = value_or(call, "state", "/var/lib/bsi"),
 		.run = value_or(call, "run", RUN_DEFAULT),
 		.ca_file = call_value(call, "ca-file"),
+		.verb = call_verb(call),
 		.mount_ns_fd = -1,
 		.now_utc_s = started_utc_s,
 		.flags = session_flags(call),
@@ -119,7 +120,7 @@ static int session_open(struct verb_call *call, struct session *s, bool is_silen
 	if (geteuid() != 0)
 		return error_set(reterr, -BSI_E_PRIVILEGE,
 			"this needs root; an ordinary user may ask 'bsi status'");
-	r = call_number(call, "memory", INT32_MAX, &memory_mb, reterr);
+	r = call_number_between(call, "memory", 1, INT32_MAX, &memory_mb, reterr);
 	if (r == 0)
 		r = call_number(call, "host-namespace", INT32_MAX, &fd, reterr);
 	if (r < 0)
@@ -144,7 +145,7 @@ static void session_done(struct session *s)
 
 #define AUTO_SESSION __attribute__((cleanup(session_done)))
 
-static void print(struct verb_call *call, struct session *s, const json_t *document,
+static void print(struct verb_call *call, struct session *s, json_t *document,
 	void (*show)(const json_t *))
 {
 	if (s)
@@ -267,7 +268,7 @@ static int verb_doctor(struct verb_call *call, struct error *reterr)
 	for (size_t i = 0; i < json_array_size(list); i++)
 		n_problems += json_is_false(json_object_get(json_array_get(list, i), "well"));
 	if (n_problems > 0)
-		return error_set(reterr, -ENOENT, "%zu thing%s not set up", n_problems,
+		return error_set(reterr, -BSI_E_SETUP, "%zu thing%s not set up", n_problems,
 			n_problems == 1 ? " is" : "s are");
 	return 0;
 }
@@ -363,7 +364,7 @@ static int verb_history(struct verb_call *call, struct error *reterr)
 	uint64_t rows = HISTORY_ROWS_DEFAULT;
 	int r;
 
-	r = call_number(call, "rows", HISTORY_ROWS_MAX_SHOWN, &rows, reterr);
+	r = call_number_between(call, "rows", 1, HISTORY_ROWS_MAX_SHOWN, &rows, reterr);
 	if (r == 0)
 		r = session_open(call, &s, false, reterr);
 	if (r == 0)

@@ -229,6 +229,25 @@ static void show_restarts(const json_t *restarts)
 	}
 }
 
+/* "; 2 files attached, 1 off"; nothing where no file changed. */
+static void show_files(const json_t *files)
+{
+	static const char *const kinds[] = {"attached", "exchanged", "off"};
+	bool is_first = true;
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		json_int_t n = number_of(files, kinds[i]);
+
+		if (n == 0)
+			continue;
+		printf("%s %lld", is_first ? ";" : ",", n);
+		if (is_first)
+			printf(" file%s", n == 1 ? "" : "s");
+		printf(" %s", kinds[i]);
+		is_first = false;
+	}
+}
+
 void show_change(const json_t *change)
 {
 	const json_t *files = json_object_get(change, "files");
@@ -248,13 +267,13 @@ void show_change(const json_t *change)
 		fputs(text_of(change, "action"), stdout);
 		if (*text_of(change, "letter"))
 			printf(" (%s)", text_of(change, "letter"));
-		if (*text_of(change, "reason")) {
+		/* who asked for it knows */
+		if (*text_of(change, "reason") && strcmp(text_of(change, "action"), "installed") != 0) {
 			fputs(": ", stdout);
 			put(text_of(change, "reason"));
 		}
-		printf("; files: %lld attached, %lld exchanged, %lld off\n",
-			number_of(files, "attached"), number_of(files, "exchanged"),
-			number_of(files, "off"));
+		show_files(files);
+		putchar('\n');
 	}
 	show_restarts(json_object_get(change, "restarts"));
 	show_status(json_object_get(change, "status"));
@@ -337,6 +356,21 @@ static void show_steps(const json_t *plan)
 	}
 }
 
+static void show_dues(const json_t *components)
+{
+	for (size_t i = 0; i < json_array_size(components); i++) {
+		const json_t *c = json_array_get(components, i);
+
+		if (!*text_of(c, "due") || strcmp(text_of(c, "verdict"), "match") != 0)
+			continue;
+		fputs("  ", stdout);
+		put(text_of(c, "name"));
+		printf(": changes %sat the next boot; due %s\n",
+			strcmp(text_of(c, "activation"), "idle") == 0 ?
+				"while no program uses it, or " : "", text_of(c, "due"));
+	}
+}
+
 void show_plan(const json_t *plan)
 {
 	const char *action = text_of(plan, "action");
@@ -345,6 +379,8 @@ void show_plan(const json_t *plan)
 
 	if (strcmp(action, "remove") == 0)
 		printf("(%s) would be taken off: ", text_of(plan, "letter"));
+	else if (strcmp(action, "hold") == 0)
+		printf("(%s) is held: ", text_of(plan, "letter"));
 	else if (is_coming)
 		printf("(%s) would be installed: ", text_of(plan, "letter"));
 	put(text_of(plan, "why"));
@@ -357,6 +393,7 @@ void show_plan(const json_t *plan)
 			is_coming ? "would run old code until this is done" :
 				    "still run old code until this is done");
 	show_steps(json_object_get(plan, "plan"));
+	show_dues(json_object_get(plan, "components"));
 }
 
 /* One line for a process: where it lives, since when, what it runs. */
@@ -473,9 +510,12 @@ void show_doctor(const json_t *doctor)
 
 void show_config(const json_t *config)
 {
+	const json_t *days = json_object_get(config, "idle-deadline");
 	const char *restart = text_of(config, "restart");
 
 	printf("auto %s\n", json_is_true(json_object_get(config, "auto")) ? "on" : "off");
+	if (days)
+		printf("idle-deadline %lld\n", json_integer_value(days));
 	printf("restart %s\n", *restart ? restart : "ask");
 	printf("require-seal %s\n",
 		json_is_true(json_object_get(config, "require-seal")) ? "yes" : "no");

@@ -25,6 +25,9 @@ struct verb_call {
 	size_t n_arguments;
 };
 
+/* What --json prints in the end; NULL while nothing does. A process runs one verb. */
+static json_t *document_in_hand;
+
 static const struct verb_option own_options[] = {
 	{"help", VERB_FLAG, NULL, "show this help"},
 	{"version", VERB_FLAG, NULL, "show the version"},
@@ -57,6 +60,17 @@ static const struct verb_option *find_option(const struct verb_call *call, const
 		found = find_in(call->program->options, name, len);
 	if (!found && call->verb)
 		found = find_in(call->verb->options, name, len);
+	return found;
+}
+
+/* Before the verb is known, an option may be any verb's; what it takes is the same for all. */
+static const struct verb_option *find_before_verb(const struct verb_call *call, const char *name,
+	size_t len)
+{
+	const struct verb_option *found = find_option(call, name, len);
+
+	for (const struct verb *v = call->program->verbs; v->name && !found; v++)
+		found = find_in(v->options, name, len);
 	return found;
 }
 
@@ -187,7 +201,7 @@ static int parse(struct verb_call *call, int argc, char **argv, struct error *e)
 		const struct verb_option *o;
 
 		if (strncmp(argv[i], "--", 2) == 0) {
-			o = find_option(call, argv[i] + 2, strcspn(argv[i] + 2, "="));
+			o = find_before_verb(call, argv[i] + 2, strcspn(argv[i] + 2, "="));
 			if (o && o->kind != VERB_FLAG && !strchr(argv[i], '='))
 				i++;
 			continue;
@@ -229,19 +243,32 @@ static int check_arguments(const struct verb_call *call, struct error *e)
 	return 0;
 }
 
+/* One document, whatever happened: a result has the error inside. */
 static void print_error(const struct verb_call *call, const struct error *e)
 {
-	json_t *document;
+	json_t *error;
 	char id[32];
 
 	fprintf(stderr, "%s: %s\n", call->program->name, e->text);
 	if (!call_has(call, "json"))
 		return;
 	error_id(e->code, id, sizeof id);
-	document = json_pack("{s:{s:s, s:s}}", "error", "id", id, "text", e->text);
-	if (document)
-		call_print_json(document);
-	json_decref(document);
+	error = json_pack("{s:s, s:s}", "id", id, "text", e->text);
+	if (!json_is_object(document_in_hand)) {
+		json_decref(document_in_hand);
+		document_in_hand = json_object();
+	}
+	(void)json_object_set_new(document_in_hand, "error", error);
+}
+
+static void print_document(void)
+{
+	if (!document_in_hand)
+		return;
+	(void)json_dumpf(document_in_hand, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+	putchar('\n');
+	json_decref(document_in_hand);
+	document_in_hand = NULL;
 }
 
 static int run(struct verb_call *call, int argc, char **argv)
@@ -275,6 +302,7 @@ static int run(struct verb_call *call, int argc, char **argv)
 				error_text(r));
 		print_error(call, &e);
 	}
+	print_document();
 	return error_exit_status(r);
 }
 
@@ -308,6 +336,11 @@ int program_main(const struct program *program, int argc, char **argv)
 			status = error_exit_status(-EIO);
 	}
 	return status;
+}
+
+const char *call_verb(const struct verb_call *call)
+{
+	return call->verb->name;
 }
 
 bool call_has(const struct verb_call *call, const char *option)
@@ -350,25 +383,29 @@ const char *call_argument(const struct verb_call *call, size_t i)
 int call_number(const struct verb_call *call, const char *option, uint64_t max, uint64_t *ret,
 	struct error *reterr)
 {
-	const char *text = call_value(call, option);
+	return call_number_between(call, option, 0, max, ret, reterr);
+}
+
+int call_number_between(const struct verb_call *call, const char *option, uint64_t min,
+	uint64_t max, uint64_t *ret, struct error *reterr)
+{
+	const char *text = call_value(call, option), *c = text;
 	uint64_t v = 0;
 
 	if (!text)
 		return 0;
-	for (const char *c = text; *c; c++) {
-		if (*c < '0' || *c > '9' || v > (max - (uint64_t)(*c - '0')) / 10)
-			return error_set(reterr, -BSI_E_USAGE,
-				"--%s takes a number up to %ju, not '%s'", option, (uintmax_t)max, text);
+	for (; *c >= '0' && *c <= '9' && v <= (max - (uint64_t)(*c - '0')) / 10; c++)
 		v = v * 10 + (uint64_t)(*c - '0');
-	}
-	if (*text == '\0')
-		return error_set(reterr, -BSI_E_USAGE, "--%s takes a number", option);
+	if (*text == '\0' || *c != '\0' || v < min)
+		return error_set(reterr, -BSI_E_USAGE,
+			"--%s takes a number from %ju to %ju, not '%s'", option, (uintmax_t)min,
+			(uintmax_t)max, text);
 	*ret = v;
 	return 0;
 }
 
-void call_print_json(const json_t *document)
+void call_print_json(json_t *document)
 {
-	(void)json_dumpf(document, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-	putchar('\n');
+	json_decref(document_in_hand);
+	document_in_hand = json_incref(document);
 }

@@ -5,7 +5,8 @@
  * and the bash completion come from it, so that they cannot disagree.
  *
  * Options are accepted before and after the verb. A result goes to standard output; words about it
- * go to standard error. With --json a failed verb prints {"error": {...}} to standard output too.
+ * go to standard error. With --json there is one document: a failed verb's is {"error": {...}}, or
+ * its result with the member "error".
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,6 +52,9 @@ struct program {
 /* Parse, run the verb, print its error; the exit status of the process. */
 int program_main(const struct program *program, int argc, char **argv);
 
+/* The name of the verb that runs. */
+const char *call_verb(const struct verb_call *call);
+
 /* What the verb was called with. Everything is borrowed from argv. */
 bool call_has(const struct verb_call *call, const char *option);
 const char *call_value(const struct verb_call *call, const char *option); /* NULL if not given */
@@ -61,6 +65,9 @@ const char *call_argument(const struct verb_call *call, size_t i); /* NULL beyon
 /* An option's value as a number; *ret keeps its value if the option was not given. */
 int call_number(const struct verb_call *call, const char *option, uint64_t max, uint64_t *ret,
 	struct error *reterr) MUST_CHECK;
+int call_number_between(const struct verb_call *call, const char *option, uint64_t min,
+	uint64_t max, uint64_t *ret, struct error *reterr) MUST_CHECK;
 
-/* Print a document for --json: indented, keys in the order in which they were set. */
-void call_print_json(const json_t *document);
+/* The document of --json, printed when the verb is done: indented, keys in the order in which they
+ * were set. Once for each call; it may be an array where the verb then succeeds. */
+void call_print_json(json_t *document);

@@ -27,6 +27,7 @@
 struct store {
 	int dir_fd;
 	int lock_fd; /* -EBADF while not locked */
+	const char *purpose; /* NULL: none was said */
 };
 
 /* A name below one of the folders: "images/HEX", "downloads/HEX.part". */

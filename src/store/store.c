@@ -14,6 +14,9 @@
 #include "store/space.h"
 #include "store/state_file.h"
 
+#define LOCK_TEXT_MAX 96 /* of the lock's file, with a NUL */
+#define LOCK_PURPOSE_MAX 64
+
 static const char *const folders[] = {
 	LAYOUT_TRUST, LAYOUT_IMAGES, LAYOUT_DOWNLOADS, LAYOUT_GENERATIONS,
 };
@@ -201,22 +204,32 @@ static int sweep_away(const struct store *s, struct error *reterr)
 	return 0;
 }
 
+void store_set_purpose(struct store *s, const char *purpose)
+{
+	s->purpose = purpose;
+}
+
+/* The lock's file says "PID PURPOSE"; only for the words, for whoever holds it may be writing it. */
 static int held_by_other(int fd, struct error *reterr)
 {
-	AUTO_DONE(buffer) struct buffer pid = buffer_of(32);
+	AUTO_DONE(buffer) struct buffer text = buffer_of(LOCK_TEXT_MAX);
+	const char *pid, *purpose;
+	size_t digits;
 
-	/* only for the words: who holds it may not have written its number yet */
-	if (file_read_fd(fd, 31, &pid) < 0 || pid.len == 0)
+	if (file_read_fd(fd, LOCK_TEXT_MAX - 1, &text) < 0 || text.len == 0)
 		return error_set(reterr, -BSI_E_BUSY, "another process is changing the state");
-	buffer_put_u8(&pid, '\0');
-	return error_set(reterr, -BSI_E_BUSY, "another process (%s) is changing the state",
-		(const char *)pid.data);
+	buffer_put_u8(&text, '\0');
+	pid = (const char *)text.data;
+	digits = strspn(pid, "0123456789");
+	purpose = pid[digits] == ' ' ? pid + digits + 1 : "";
+	return error_set(reterr, -BSI_E_BUSY, "%s%s%s (process %.*s) is changing the state",
+		*purpose ? "'bsi " : "another process", purpose, *purpose ? "'" : "", (int)digits, pid);
 }
 
 int store_lock(struct store *s, struct error *reterr)
 {
 	AUTO_CLOSE int fd = -EBADF;
-	char pid[32];
+	char pid[LOCK_TEXT_MAX];
 	bool told;
 	int r, n;
 
@@ -233,7 +246,8 @@ int store_lock(struct store *s, struct error *reterr)
 			return error_set(reterr, r, "the state cannot be locked: %s", error_text(r));
 	}
 	/* on a full disk the words for others lack the number, nothing else */
-	n = snprintf(pid, sizeof pid, "%ld", (long)getpid());
+	n = snprintf(pid, sizeof pid, "%ld%s%.*s", (long)getpid(), s->purpose ? " " : "",
+		LOCK_PURPOSE_MAX, s->purpose ? s->purpose : "");
 	told = ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)n, 0) == n;
 	(void)told;
 

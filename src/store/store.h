@@ -31,9 +31,12 @@ int store_open(int dir_fd, struct store **ret, struct error *reterr) MUST_CHECK;
 void store_free(struct store *s); /* releases the lock */
 DEFINE_FREEP(store)
 
+/* What others are told while this one has the lock, such as a verb. Borrowed; may be NULL. */
+void store_set_purpose(struct store *s, const char *purpose);
+
 /*
  * Become the one that may change the state; makes the layout where there is none, and clears away
- * what a killed run left half made. Does not wait: -BSI_E_BUSY names the holder. The kernel
+ * what a killed run left half made. Does not wait: -BSI_E_BUSY names the holder and its purpose. The kernel
  * releases it when the process ends, however it ends. Locking twice is one lock.
  */
 int store_lock(struct store *s, struct error *reterr) MUST_CHECK;

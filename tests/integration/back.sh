@@ -22,7 +22,7 @@ bsi install a >/dev/null 2>&1
 is "$(texts)" a2b2 "(a) is installed"
 run bsi run
 is "$(texts)" a3b3 "run goes on to (b)"
-like "$run_out" "2 exchanged" "by exchange"
+like "$run_out" "2 files exchanged" "by exchange"
 is "$(grep -c ' /usr/lib/hello/a.txt ' /proc/self/mountinfo)" 1 "and the stack stays one deep"
 run bsi rollback
 is "$(texts)" a2b2 "rollback goes back to (a)"

@@ -35,10 +35,31 @@ run bsi run
 is "$run_status" 0 "while a program uses it, run is no failure"
 is "$(mounted)" 0 "and nothing is attached"
 is "$(device_status .state)" held "the status: held"
+like "$run_out" "^held \(a\): liblab1: relaunch wanted: it is used by lab \($user\); due 20" "run says that it is held, and by whom"
+unlike "$run_out" "installed|attached:|0 attached" "and does not call it installed"
+due=$(device_status '.components[0].due')
+is "$(($(date -d "$due" +%s) - $(date +%s) > 6 * 86400))" 1 "by when: $due"
+is "$(bsi check --json | jq -r '"\(.action) \(.id)"')" "hold relaunch-wanted" "the decision says it too"
+like "$(bsi check)" "liblab1 waits for its programs to be closed, or for the next boot; due $due" "in words"
+is "$(bsi plan --json | jq -r '"\(.action) \(.components[0].due) \(.list[0].pid)"')" "hold $due $user" "and so does the plan"
+like "$(bsi plan)" "due $due" "in words"
 like "$(reason)" "relaunch wanted: it is used by lab \($user\)" "it names the program to close"
 unlike "$(setpriv --reuid 65534 --regid 65534 --clear-groups bsi status --json)" "\($user\)" "not to everybody"
 run bsi run
 is "$(mounted)" 0 "a second look changes nothing"
+is "$run_out" "" "and says nothing again"
+fail "the deadline is a number of days" bsi config idle-deadline soon
+fail "and not a thousand" bsi config idle-deadline 1000
+bsi config idle-deadline 0 >/dev/null
+is "$(bsi config --json | jq -c '."idle-deadline"')" 0 "the owner sets it"
+run bsi run
+is "$run_status" 0 "past the deadline, run"
+like "$run_out" "^held \(a\): liblab1: .*used by lab \($user\); overdue since 20" "says it again"
+run bsi run --json
+is "$(jq -r .action <<<"$run_out")" held "each time"
+like "$(bsi status | head -n 1)" "overdue since" "and the status does"
+is "$(mounted)" 0 "nothing is done by force"
+bsi config idle-deadline 7 >/dev/null
 stop
 run bsi run
 is "$run_status" 0 "when it is closed, run attaches"
@@ -60,6 +81,7 @@ publish withdraw a --action remove --reason bad >/dev/null
 start
 run bsi run
 is "$(lab)" 3 "a withdrawal waits too"
+like "$run_out" "^held .*liblab1: relaunch wanted: it is used by lab \($user\); due 20" "run names the program"
 is "$(device_status .state)" held "and says so"
 like "$(bsi status)" "going back to the base" "in words"
 bsi run >/dev/null

@@ -22,6 +22,9 @@ struct row {
 	uint64_t installed, denied; /* builds: 1 is (a), 2 is (b) */
 	const char *asked;
 	bool is_asked, is_automatic, is_unsealable;
+	const char *held;
+	bool is_overdue;
+	const char *says;
 	enum decision_action action;
 	const char *letter, *id;
 	int code;
@@ -34,6 +37,15 @@ static const struct row rows[] = {
 		.id = "automatic-off"},
 	{.what = "is done when it has it", .installed = 1, .is_automatic = true,
 		.action = DECISION_NOTHING, .letter = "a", .id = "up-to-date"},
+	{.what = "says what it waits for", .installed = 1, .is_automatic = true, .held = "webkit",
+		.action = DECISION_HOLD, .letter = "a", .id = "relaunch-wanted",
+		.says = "webkit waits for its programs to be closed, or for the next boot; due 2023-11-14"},
+	{.what = "and since when that is over", .installed = 1, .held = "webkit", .is_overdue = true,
+		.action = DECISION_HOLD, .letter = "a", .id = "relaunch-wanted",
+		.says = "overdue since 2023-11-14"},
+	{.what = "goes to a newer one although the old one waits", .has_b = true, .installed = 1,
+		.is_automatic = true, .held = "webkit", .action = DECISION_INSTALL, .letter = "b",
+		.id = "available"},
 	{.what = "goes to the newer one", .has_b = true, .installed = 1, .is_automatic = true,
 		.action = DECISION_INSTALL, .letter = "b", .id = "available"},
 	{.what = "does not take a denied one by itself", .denied = 1, .is_automatic = true,
@@ -112,6 +124,9 @@ static void check_row(const struct row *row)
 		.unsealable = row->is_unsealable ? "no seal" : "",
 		.is_automatic = row->is_automatic,
 		.is_asked = row->is_asked,
+		.held = row->held,
+		.held_due_utc_s = row->held ? 1700000000 : 0,
+		.is_overdue = row->is_overdue,
 		.asked = row->asked};
 	struct decision d = policy_decide(&facts);
 
@@ -120,6 +135,7 @@ static void check_row(const struct row *row)
 	if (row->letter)
 		assert_string_equal(d.entry->letter, row->letter);
 	assert_true(strlen(d.reason) > 0);
+	assert_true(!row->says || strstr(d.reason, row->says));
 }
 
 static void test_decisions(void **state)

@@ -52,7 +52,18 @@ static const struct {
 	{{.base_name = NAME, .letter = "a", .n_held = 1, .first_held = "webkit"}, STATUS_HELD,
 		NAME " (a): held: webkit waits for its programs to be closed, or for the next boot"},
 	{{.base_name = NAME, .is_enrolled = true, .n_held = 1, .first_held = "webkit"}, STATUS_HELD,
-		NAME ": going back to the base: webkit waits for its programs to be closed"},
+		NAME ": going back to the base: webkit waits for its programs to be closed, or for the "
+		     "next boot"},
+	{{.base_name = NAME, .letter = "a", .n_held = 1, .first_held = "webkit",
+		 .held_due_utc_s = 1700000000},
+		STATUS_HELD,
+		NAME " (a): held: webkit waits for its programs to be closed, or for the next boot; due "
+		     "2023-11-14T22:13:20Z"},
+	{{.base_name = NAME, .is_enrolled = true, .n_held = 1, .first_held = "webkit",
+		 .held_due_utc_s = 1700000000, .is_overdue = true},
+		STATUS_HELD,
+		NAME ": going back to the base: webkit waits for its programs to be closed, or for the "
+		     "next boot; overdue since 2023-11-14T22:13:20Z"},
 	{{.base_name = NAME, .letter = "a", .n_attached = 1, .is_scanned = true, .is_withdrawn = true},
 		STATUS_WITHDRAWN, NAME " (a): withdrawn by the publisher; 'bsi run' takes it off"},
 };

@@ -95,10 +95,22 @@ static void test_store_lock_excludes_and_names_the_holder(void **state)
 	struct error e = {0};
 	char pid[32];
 
-	(void)snprintf(pid, sizeof pid, "(%ld)", (long)getpid());
+	(void)snprintf(pid, sizeof pid, "(process %ld)", (long)getpid());
 	assert_int_equal(store_lock(first, &e), 0);
 	assert_int_equal(store_lock(second, &e), -BSI_E_BUSY);
 	assert_non_null(strstr(e.text, pid));
+	store_unlock(first);
+	store_set_purpose(first, "install");
+	assert_int_equal(store_lock(first, &e), 0);
+	assert_int_equal(store_lock(second, &e), -BSI_E_BUSY);
+	assert_non_null(strstr(e.text, "'bsi install' (process "));
+	store_unlock(first);
+	/* the name of a verb is short, and a longer one is cut */
+	store_set_purpose(first, "0123456789012345678901234567890123456789012345678901234567890123456789"
+				 "0123456789012345678901234567890123456789");
+	assert_int_equal(store_lock(first, &e), 0);
+	assert_int_equal(store_lock(second, &e), -BSI_E_BUSY);
+	assert_non_null(strstr(e.text, "'bsi 0123456789"));
 	store_unlock(first);
 	assert_int_equal(store_lock(second, &e), 0);
 	assert_int_equal(store_lock(first, &e), -BSI_E_BUSY);
