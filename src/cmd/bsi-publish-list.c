@@ -29,7 +29,7 @@ static json_t *index_json(const struct repository_role *base, const struct index
 		current ? current->letter : NULL, "minimum", index->minimum, "letters", letters);
 }
 
-static void show_index(const struct repository_role *base, const struct index *index)
+void publish_show_index(const struct repository_role *base, const struct index *index)
 {
 	const struct index_entry *current = index_current(index);
 
@@ -65,7 +65,7 @@ static int list_bases(struct verb_call *call, const struct repository *repositor
 		if (r == 0 && bases)
 			r = json_array_append_new(bases, index_json(base, index)) < 0 ? -ENOMEM : 0;
 		else if (r == 0)
-			show_index(base, index);
+			publish_show_index(base, index);
 	}
 	return r;
 }

@@ -78,7 +78,8 @@ int publish_session_open(const struct verb_call *call, struct publish_session *s
 		r = publish_open_locked(call, &s->repository, &s->issue.now_utc_s, reterr);
 	if (r == 0)
 		r = repository_base(s->repository, base, &s->issue.base, reterr);
-	if (r == 0)
+	s->issue.draft = call_value(call, "draft");
+	if (r == 0 && !s->issue.draft)
 		r = commit_check_keys(s->repository, base, &s->base_keys, reterr);
 	if (r == 0)
 		r = commit_check_keys(s->repository, "snapshot", &s->snapshot_keys, reterr);
@@ -88,5 +89,18 @@ int publish_session_open(const struct verb_call *call, struct publish_session *s
 	s->issue.base_keys = &s->base_keys;
 	s->issue.snapshot_keys = &s->snapshot_keys;
 	s->issue.timestamp_keys = &s->timestamp_keys;
+	return r;
+}
+
+int publish_show_begun(const struct verb_call *call, const struct publish_session *s,
+	struct error *reterr)
+{
+	struct draft_count count;
+	int r;
+
+	r = draft_progress(s->repository, s->issue.base, &count, reterr);
+	if (r == 0)
+		publish_show_draft(call, s->issue.draft, s->issue.base->name,
+			s->issue.base->file.version, &count);
 	return r;
 }

@@ -264,6 +264,11 @@ static int add(struct verb_call *call, const struct publish_session *s, struct p
 		return r;
 	if (r != ISSUE_ALREADY)
 		warn_unconfirmed(in->plan);
+	if (s->issue.draft && r != ISSUE_ALREADY) {
+		if (!call_has(call, "json"))
+			publish_show_manifest(m);
+		return publish_show_begun(call, s, reterr);
+	}
 	show_added(call, m, r == ISSUE_ALREADY);
 	return 0;
 }
@@ -346,6 +351,8 @@ int publish_withdraw(struct verb_call *call, struct error *reterr)
 	r = publish_session_open(call, &s, reterr);
 	if (r == 0)
 		r = issue_withdraw(&s.issue, letter, action, reason, reterr);
+	if (r == 0 && s.issue.draft)
+		return publish_show_begun(call, &s, reterr);
 	if (r == 0)
 		show_change(call, s.issue.base->name, letter,
 			action == WITHDRAW_STOP ? "withdrawn: no new installs"
@@ -366,6 +373,8 @@ int publish_minimum(struct verb_call *call, struct error *reterr)
 	r = publish_session_open(call, &s, reterr);
 	if (r == 0)
 		r = issue_minimum(&s.issue, letter, reterr);
+	if (r == 0 && s.issue.draft)
+		return publish_show_begun(call, &s, reterr);
 	if (r == 0)
 		show_change(call, s.issue.base->name, letter,
 			letter ? "is the minimum" : "no minimum");

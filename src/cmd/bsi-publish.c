@@ -53,6 +53,7 @@ static const struct verb_option add_options[] = {
 	{"text", VERB_VALUE, "TEXT", "what people read about this improvement"},
 	{"no-deltas", VERB_FLAG, NULL, "make full payloads alone"},
 	{"drop", VERB_VALUES, "NAME", "do not carry a component of the letter before on"},
+	{"draft", VERB_VALUE, "FILE", "do not publish: write what others have to sign, too"},
 	{0},
 };
 
@@ -60,12 +61,14 @@ static const struct verb_option withdraw_options[] = {
 	{"base", VERB_VALUE, "ID", "the base of the letter"},
 	{"action", VERB_VALUE, "HOW", "stop: no new installs; remove: installed copies too"},
 	{"reason", VERB_VALUE, "TEXT", "what people read"},
+	{"draft", VERB_VALUE, "FILE", "do not publish: write what others have to sign, too"},
 	{0},
 };
 
 static const struct verb_option minimum_options[] = {
 	{"base", VERB_VALUE, "ID", "the base of the letter"},
 	{"none", VERB_FLAG, NULL, "no minimum any more"},
+	{"draft", VERB_VALUE, "FILE", "do not publish: write what others have to sign, too"},
 	{0},
 };
 
@@ -98,6 +101,10 @@ static const struct verb_option clean_options[] = {
 	{0},
 };
 
+static const struct verb_option draft_options[] = {
+	{0},
+};
+
 static const struct verb verbs[] = {
 	{"init", "REPO", 1, 1, "make keys and an empty repository", init_options, publish_init},
 	{"extend", "REPO", 1, 1, "add a base to a repository", extend_options, publish_extend},
@@ -106,6 +113,10 @@ static const struct verb verbs[] = {
 	{"add", "REPO", 1, 1, "publish the next letter", add_options, publish_add},
 	{"withdraw", "REPO LETTER", 2, 2, "take a letter back", withdraw_options,
 		publish_withdraw},
+	{"sign", "REPO DRAFT", 2, 2, "add signatures to what another holder of keys began",
+		draft_options, publish_sign},
+	{"commit", "REPO DRAFT", 2, 2, "publish what enough holders have signed", draft_options,
+		publish_commit},
 	{"minimum", "REPO [LETTER]", 1, 2, "set the letter below which policy does not let go",
 		minimum_options, publish_minimum},
 	{"list", "REPO", 1, 1, "show bases, letters and when metadata expires", list_options,

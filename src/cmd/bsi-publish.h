@@ -9,6 +9,7 @@
 #include "cmd/progress.h"
 #include "cmd/verb.h"
 #include "improvement/manifest.h"
+#include "publish/draft.h"
 #include "publish/fixes.h"
 #include "publish/issue.h"
 #include "publish/keyring.h"
@@ -23,6 +24,8 @@ int publish_withdraw(struct verb_call *call, struct error *reterr);
 int publish_minimum(struct verb_call *call, struct error *reterr);
 int publish_list(struct verb_call *call, struct error *reterr);
 int publish_refresh(struct verb_call *call, struct error *reterr);
+int publish_sign(struct verb_call *call, struct error *reterr);
+int publish_commit(struct verb_call *call, struct error *reterr);
 int publish_rotate(struct verb_call *call, struct error *reterr);
 int publish_clean(struct verb_call *call, struct error *reterr);
 int publish_verify(struct verb_call *call, struct error *reterr);
@@ -72,6 +75,9 @@ struct publish_session {
 };
 int publish_session_open(const struct verb_call *call, struct publish_session *s,
 	struct error *reterr) MUST_CHECK;
+/* The draft that the change was written to, where --draft asked for one. */
+int publish_show_begun(const struct verb_call *call, const struct publish_session *s,
+	struct error *reterr) MUST_CHECK;
 void publish_session_done(struct publish_session *s);
 
 /* The states and the plan that a command line asks for; the plan borrows the states. */
@@ -97,5 +103,9 @@ void publish_show_plan(const struct plan *p);
 json_t *publish_plan_json(const struct plan *p);
 void publish_show_manifest(const struct manifest *m);
 json_t *publish_manifest_json(const struct manifest *m);
+void publish_show_index(const struct repository_role *base, const struct index *index);
+/* How far a draft is, and what comes next. */
+void publish_show_draft(const struct verb_call *call, const char *path, const char *base,
+	uint64_t version, const struct draft_count *count);
 /* "12.3 MB". */
 void publish_format_bytes(uint64_t bytes, char *out, size_t out_len);

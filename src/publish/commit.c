@@ -163,32 +163,68 @@ static int build_base(const struct repository_role *base, int64_t now_utc_s, jso
 	return trust_targets_build(&spec, ret, reterr);
 }
 
-int commit_base(struct repository *r, struct repository_role *base, const struct keyring *keys,
-	int64_t now_utc_s, struct error *reterr)
+static int sign_base(const struct repository *r, const struct repository_role *base,
+	const struct keyring *keys, int64_t now_utc_s, bool is_draft, struct buffer *out,
+	struct trust_metadata **ret, struct error *reterr)
 {
-	AUTO_DONE(buffer) struct buffer bytes = buffer_of(TRUST_TARGETS_MAX_BYTES);
 	const struct trust_delegations *delegations = &r->roles[0].metadata->delegations;
 	const struct trust_role *role = trust_delegations_role(delegations, base->name);
-	AUTO(trust_metadata) struct trust_metadata *md = NULL;
 	AUTO_JSON json_t *signed_part = NULL;
+	struct trust_role begun;
+	struct signing s = {.name = base->name,
+		.type = TRUST_TARGETS,
+		.role = role,
+		.public_keys = &delegations->keyring,
+		.keys = keys};
 	int result;
 
 	if (!role)
 		return error_set(reterr, -BSI_E_BASE, "%s does not delegate to %s", r->path,
 			base->name);
+	begun = *role;
+	begun.threshold = 1;
+	if (is_draft)
+		s.role = &begun;
 	result = build_base(base, now_utc_s, &signed_part, reterr);
-	if (result == 0) {
-		struct signing s = {.name = base->name,
-			.type = TRUST_TARGETS,
-			.role = role,
-			.public_keys = &delegations->keyring,
-			.keys = keys};
+	return result < 0 ? result : sign(&s, signed_part, out, ret, reterr);
+}
 
-		result = sign(&s, signed_part, &bytes, &md, reterr);
-	}
+int commit_base(struct repository *r, struct repository_role *base, const struct keyring *keys,
+	int64_t now_utc_s, struct error *reterr)
+{
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(TRUST_TARGETS_MAX_BYTES);
+	AUTO(trust_metadata) struct trust_metadata *md = NULL;
+	int result;
+
+	result = sign_base(r, base, keys, now_utc_s, false, &bytes, &md, reterr);
 	if (result == 0)
 		result = write_file(r, base->name, base->file.version + 1, &bytes, reterr);
 	return result < 0 ? result : take_role(base, &bytes, &md, reterr);
+}
+
+int commit_begin_base(struct repository *r, struct repository_role *base,
+	const struct keyring *keys, int64_t now_utc_s, struct error *reterr)
+{
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(TRUST_TARGETS_MAX_BYTES);
+	AUTO(trust_metadata) struct trust_metadata *md = NULL;
+	int result;
+
+	result = sign_base(r, base, keys, now_utc_s, true, &bytes, &md, reterr);
+	return result < 0 ? result : repository_adopt(r, base, &bytes, &md, reterr);
+}
+
+int commit_signed_base(const struct repository *r, const struct repository_role *base,
+	struct error *reterr)
+{
+	const struct trust_delegations *delegations = &r->roles[0].metadata->delegations;
+	struct buffer bytes = {.data = base->bytes, .len = base->n_bytes};
+	int result;
+
+	result = trust_metadata_verify(base->metadata,
+		trust_delegations_role(delegations, base->name), &delegations->keyring, base->name,
+		reterr);
+	return result < 0 ? result
+			  : write_file(r, base->name, base->file.version, &bytes, reterr);
 }
 
 /* A copy of what was signed before, one version on, with new times. */

@@ -28,6 +28,13 @@ int commit_check_keys(const struct repository *r, const char *role, const struct
 int commit_base(struct repository *r, struct repository_role *base, const struct keyring *keys,
 	int64_t now_utc_s, struct error *reterr) MUST_CHECK;
 
+/* The same in memory alone, signed by some of its keys: publish/draft.h brings it to the others. */
+int commit_begin_base(struct repository *r, struct repository_role *base,
+	const struct keyring *keys, int64_t now_utc_s, struct error *reterr) MUST_CHECK;
+/* Write a base's role that was begun, once enough keys have signed it. */
+int commit_signed_base(const struct repository *r, const struct repository_role *base,
+	struct error *reterr) MUST_CHECK;
+
 /* The next version of the top-level targets role; delegations NULL: unchanged but for its times. */
 int commit_targets(struct repository *r, json_t *delegations, const struct keyring *keys,
 	int64_t now_utc_s, struct error *reterr) MUST_CHECK;

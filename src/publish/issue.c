@@ -16,6 +16,7 @@
 #include "improvement/letter.h"
 #include "publish/commit.h"
 #include "publish/delta_payload.h"
+#include "publish/draft.h"
 #include "publish/record.h"
 #include "publish/succession.h"
 
@@ -399,6 +400,13 @@ static int publish_index(const struct issue *issue, struct index *index, struct 
 	if (r == 0)
 		r = repository_write_target(issue->repository, issue->base, path, bytes.data,
 			bytes.len, reterr);
+	if (r == 0 && issue->draft) {
+		r = commit_begin_base(issue->repository, issue->base, issue->base_keys,
+			issue->now_utc_s, reterr);
+		return r < 0 ? r
+			     : draft_save(issue->draft, issue->base->bytes, issue->base->n_bytes,
+				       reterr);
+	}
 	if (r == 0)
 		r = commit_base(issue->repository, issue->base, issue->base_keys, issue->now_utc_s,
 			reterr);

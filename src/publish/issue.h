@@ -22,6 +22,7 @@ struct issue {
 	struct repository_role *base;
 	const struct keyring *base_keys, *snapshot_keys, *timestamp_keys;
 	int64_t now_utc_s;
+	const char *draft; /* write the base's role there for other holders to sign; NULL: publish */
 };
 
 enum issue_flags {

@@ -148,6 +148,24 @@ static int load_targets(const struct repository *r, struct repository_role *role
 	return 0;
 }
 
+int repository_adopt(const struct repository *r, struct repository_role *role, struct buffer *bytes,
+	struct trust_metadata **taken, struct error *reterr)
+{
+	int result;
+
+	result = trust_file_describe(role->name, bytes->data, bytes->len, &role->file, reterr);
+	if (result < 0)
+		return result;
+	for (size_t i = 0; i < role->n_targets; i++)
+		free(role->targets[i].path);
+	role->n_targets = 0;
+	trust_metadata_free(role->metadata);
+	role->metadata = take_ptr(*taken);
+	free(role->bytes);
+	role->bytes = buffer_take(bytes, &role->n_bytes);
+	return load_targets(r, role, reterr);
+}
+
 /* A role that the snapshot lists, verified with its delegator's keys. */
 static int load_role(struct repository *r, const char *name, const struct trust_role *keys,
 	const struct trust_keyring *keyring, struct error *reterr)

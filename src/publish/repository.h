@@ -113,6 +113,12 @@ int repository_check_time(const struct repository *r, int64_t now_utc_s, int64_t
  */
 int repository_list_target(struct repository_role *role, const char *target_path, uint64_t length,
 	const struct digest *digest) MUST_CHECK;
+/*
+ * Let a role in memory be what other metadata says, which nobody has judged yet; what is taken is
+ * its bytes and what they decode to.
+ */
+int repository_adopt(const struct repository *r, struct repository_role *role, struct buffer *bytes,
+	struct trust_metadata **taken, struct error *reterr) MUST_CHECK;
 /* Write a small target durably under its content's name, and list it. */
 int repository_write_target(const struct repository *r, struct repository_role *role,
 	const char *target_path, const void *data, size_t len, struct error *reterr) MUST_CHECK;

@@ -499,6 +499,62 @@ is "$run_status" 6 "one is not"
 like "$run_err" "needs 2 signatures, and 1 of the keys here" "and says so"
 pass "and the repository is as good as before" "$publish" verify two-keys
 
+# ---- keys in different hands -------------------------------------------------------------------
+new hands --threshold 2 --key-count 3
+new strange
+for holder in alice:1 bob:2 carol:3; do
+	mkdir -p "${holder%:*}/$base" && cp "hands-keys/$base/${holder#*:}.pem" "${holder%:*}/$base/"
+done
+rm -r hands-keys
+before=$(content hands/metadata)
+run "$publish" add hands --base "$base" --from v1 --to v2 --keys alice --draft draft --json
+is "$run_status" 0 "one holder begins a letter" || diag "$run_err"
+is "$(json '(d["version"], d["signed"], d["threshold"])')" "(2, 1, 2)" "and has signed it"
+is "$(content hands/metadata)" "$before" "nothing is published"
+pass "readers find the repository as it was" "$publish" verify hands
+run "$publish" commit hands draft
+is "$run_status" 6 "one signature of two publishes nothing"
+is "$(content hands/metadata)" "$before" "and changes nothing"
+run "$publish" sign hands draft --keys strange-keys
+is "$run_status" 6 "strange keys sign nothing"
+like "$run_err" "none of the keys here belongs" "and that is said"
+run "$publish" sign hands draft --keys alice --json
+is "$(json 'd["signed"]')" 1 "signing twice counts once"
+cp draft forged
+sed -i 's/"version":2/"version":2,"x":1/' forged
+run "$publish" sign hands forged --keys bob --json
+is "$(json 'd["signed"]')" 1 "a signature of other content does not count"
+run "$publish" commit hands forged
+is "$run_status" 6 "and does not publish it"
+payload=$(find hands/targets -name '*.full.zst' | head -n 1)
+mv "$payload" away.zst
+run "$publish" sign hands draft --keys bob
+is "$run_status" 1 "a draft whose files are not there is not signed"
+like "$run_err" "${payload#hands/}" "and the file is named"
+mv away.zst "$payload"
+run "$publish" sign hands draft --keys bob
+is "$run_status" 0 "another holder signs"
+like "$run_out" "\\(a\\), build 1" "having seen what it is"
+like "$run_out" "signed by 2 of 2" "and that it is enough"
+cp draft kept-draft
+pass "whoever has the online keys publishes it" "$publish" commit hands draft --keys nowhere
+run "$publish" list hands --json
+is "$(json 'd["bases"][0]["current"]')" a "the letter is there"
+pass "the repository verifies" "$publish" verify hands
+run "$publish" commit hands kept-draft
+is "$run_status" 6 "a draft is published once"
+like "$run_err" "is version 2 of $base, and version 2 is published" "and says why"
+"$publish" withdraw hands a --base "$base" --action stop --reason x --keys carol --draft draft >/dev/null
+"$publish" sign hands draft --keys alice >/dev/null
+pass "a withdrawal in the same way" "$publish" commit hands draft
+run "$publish" list hands --json
+is "$(json 'd["bases"][0]["letters"][0]["withdrawn"]')" stop "is published"
+for len in 0 1 100 $(($(stat -c %s draft) - 1)); do
+	head -c "$len" draft >short
+	run "$publish" sign hands short --keys bob
+	is "$run_status" 6 "a draft cut to $len bytes is refused"
+done
+
 # ---- root trees ------------------------------------------------------------------------------
 # tree_of FOLDER ROOT: packages as dpkg would have unpacked them, in a merged /usr
 tree_of() {
@@ -539,7 +595,7 @@ unlike "$run_out" "etc/passwd" "symlinks of a root tree do not leave it"
 # ---- words -----------------------------------------------------------------------------------
 run "$publish" --help
 is "$run_status" 0 "--help"
-for verb in init extend plan add withdraw minimum list refresh verify clean rotate; do
+for verb in init extend plan add withdraw minimum list refresh verify clean rotate sign commit; do
 	like "$run_out" "$verb" "--help names $verb"
 done
 run "$publish" list nowhere --json
