@@ -115,7 +115,7 @@ seal_unforge
 # fs-verity: straight from the file, or under a loop device; without device-mapper
 printf 'install dm_mod /bin/false\ninstall dm-mod /bin/false\n' >/etc/modprobe.d/no-dm.conf
 seal_unload() {
-	rmmod dm_verity dm_bufio dm_mod 2>/dev/null
+	rmmod dm_zero dm_verity dm_bufio dm_mod 2>/dev/null
 	[[ ! -e /sys/class/misc/device-mapper ]]
 }
 wait_for 30 seal_unload || diag "$(lsmod | grep '^dm')"
