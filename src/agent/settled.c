@@ -2,12 +2,14 @@
 #include "agent/settled.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "agent/run_dir.h"
 #include "agent/status.h"
 #include "agent/sealing.h"
+#include "graft/inventory.h"
 #include "graft/state.h"
 
 #define SETTLED_NAME "settled.json"
@@ -16,6 +18,7 @@
 struct stamp {
 	struct digest digest;
 	int64_t newest_utc_s; /* when a base file changed last */
+	size_t n_mounts;      /* of ours */
 };
 
 /*
@@ -59,12 +62,15 @@ static void add_mounts(const struct graft_state *state, struct hasher *h)
 	}
 }
 
-static int stamp_make(struct agent *a, struct stamp *ret)
+/* *ret_table is the caller's, unless it is NULL: the mount table that the stamp is of. */
+static int stamp_make(struct agent *a, struct stamp *ret, struct mount_table **ret_table)
 {
 	__attribute__((cleanup(installed_done))) struct installed installed = {0};
+	AUTO(mount_table) struct mount_table *table = NULL;
 	AUTO(graft_state) struct graft_state *state = NULL;
 	AUTO(hasher) struct hasher *h = NULL;
 	struct graft_host host;
+	char root[PATH_MAX];
 	int r;
 
 	*ret = (struct stamp){.newest_utc_s = INT64_MIN};
@@ -72,14 +78,20 @@ static int stamp_make(struct agent *a, struct stamp *ret)
 	if (r == 0)
 		r = context_host(a, &host, NULL);
 	if (r == 0)
-		r = graft_state_read(&host, &state, NULL);
+		r = graft_state_table(&host, &table, root, NULL);
+	if (r == 0)
+		r = graft_state_of(table, root, &state);
 	if (r == 0)
 		r = hasher_new(&h);
 	if (r < 0)
 		return r;
 	add_mounts(state, h);
 	add_base(a, installed.manifest, h, ret);
-	return hasher_final(h, &ret->digest);
+	ret->n_mounts = state->n_mounts;
+	r = hasher_final(h, &ret->digest);
+	if (r == 0 && ret_table)
+		*ret_table = take_ptr(table);
+	return r;
 }
 
 /* What fits by its digests, or has no file here, does so whatever the package database says. */
@@ -92,21 +104,45 @@ static bool is_by_files(const struct fit *fit)
 	return true;
 }
 
+/* Whether every file of the improvement is here and attached, and nothing else is. */
+static bool is_complete(const struct fit *fit, const struct stamp *stamp)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; fit && i < fit->n_components; i++)
+		for (size_t k = 0; k < fit->components[i].component->n_files; k++, n++)
+			if (!fit_has_file(&fit->components[i], k))
+				return false;
+	return n == stamp->n_mounts;
+}
+
+/* So that the launcher knows that dpkg took none of them away; only for the host's own root. */
+static void leave_inventory(const struct agent *a, const struct mount_table *table)
+{
+	AUTO_FREE char *text = strcmp(a->settings.root, "/") == 0 ? inventory_text(table) : NULL;
+
+	/* without it the engine looks for itself */
+	if (text)
+		(void)!inventory_save(a->settings.run, text);
+}
+
 void settled_mark(struct agent *a, uint64_t generation, const struct fit *fit,
 	const struct packages_stamp *packages)
 {
+	AUTO(mount_table) struct mount_table *table = NULL;
 	AUTO_JSON json_t *document = NULL;
 	struct stamp stamp;
 
 	/* a file that changed since this run began may have changed after it was matched */
-	if (stamp_make(a, &stamp) < 0 || stamp.newest_utc_s >= a->settings.now_utc_s)
+	if (stamp_make(a, &stamp, &table) < 0 || stamp.newest_utc_s >= a->settings.now_utc_s)
 		return;
 	document = json_pack("{s:I, s:s, s:s, s:b, s:s, s:b}", "generation", (json_int_t)generation,
 		"base", a->device->base, "packages", packages->text, "by-files", is_by_files(fit),
-		"files",
-		digest_format(&stamp.digest).text, "require-seal", sealing_is_required(a));
+		"files", digest_format(&stamp.digest).text, "require-seal", sealing_is_required(a));
 	if (document)
 		run_dir_save(a->settings.run, SETTLED_NAME, document, 0600);
+	if (document && is_complete(fit, &stamp))
+		leave_inventory(a, table);
 }
 
 static bool is_text(const json_t *document, const char *key, const char *text)
@@ -133,7 +169,7 @@ bool settled_is(struct agent *a)
 
 	if (run_dir_load(a->settings.run, SETTLED_NAME, &document) < 0 ||
 		json_get_u64(document, "generation", UINT64_MAX, &marked, NULL) < 0 ||
-		store_current_get(a->store, &current, NULL) < 0 || stamp_make(a, &stamp) < 0)
+		store_current_get(a->store, &current, NULL) < 0 || stamp_make(a, &stamp, NULL) < 0)
 		return false;
 	if (current != marked || !is_text(document, "base", a->device->base) ||
 		json_is_true(json_object_get(document, "require-seal")) != sealing_is_required(a) ||

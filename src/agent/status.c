@@ -8,6 +8,7 @@
 #include "agent/deadline.h"
 #include "agent/exposed.h"
 #include "agent/run_dir.h"
+#include "agent/settled.h"
 #include "base/utc.h"
 #include "store/settings.h"
 
@@ -484,7 +485,7 @@ static void compose_facts(struct composing *x, const json_t *exposure)
 		f->why_detached = json_string_value(
 			json_object_get(json_object_get(x->last, "boot"), "reason"));
 	/* verdicts from before a package changed are no verdicts about what is there now */
-	f->is_scanned = exposure != NULL && is_packages_unchanged(x);
+	f->is_scanned = exposure != NULL && (is_packages_unchanged(x) || settled_is(x->a));
 	f->n_exposed = (size_t)json_integer_value(json_object_get(exposure, "exposed"));
 	f->held_due_utc_s = x->deadline.due_utc_s;
 	f->is_overdue = x->deadline.is_over;

@@ -8,6 +8,7 @@
 #include "agent/restarted.h"
 #include "agent/settled.h"
 #include "agent/status.h"
+#include "graft/inventory.h"
 #include "store/download.h"
 #include "store/generation.h"
 
@@ -89,6 +90,7 @@ int switch_to(struct agent *a, uint64_t number, enum switch_direction direction,
 	struct error why = {0}, again;
 	int r;
 
+	inventory_drop(a->settings.run);
 	r = read_place(a, &before, &why);
 	if (r == 0)
 		r = point_to(a, number, direction, &before, &why);

@@ -22,6 +22,7 @@
 
 #include "base/cleanup.h"
 #include "graft/base_view.h"
+#include "graft/inventory.h"
 #include "graft/package_work.h"
 
 #define ENGINE "libexec/bsi/bsi-engine"
@@ -223,7 +224,8 @@ static bool hook(int argc, char **argv, int *ret_status)
 		return false;
 	}
 	(void)!package_work_end(RUN_DIR);
-	return join_host() != HOST_IS_ELSEWHERE;
+	/* nothing of what is attached was replaced, and nothing else is waited for */
+	return join_host() != HOST_IS_ELSEWHERE && !inventory_is_true(RUN_DIR);
 }
 
 int main(int argc, char **argv)

@@ -114,6 +114,15 @@ run dpkg -i "$packages/lab-boot_1.0-1.deb"
 is "$run_status:$(sees)" 0:a2b2 "the patched package is installed again, and improved again" || diag "$run_out$run_err"
 run bsi base --follow --lenient -- dpkg -i "$packages/lab-boot_1.0-1.deb"
 is "$run_status:$(sees)" 0:a2b2 "as apt does it as well" || diag "$run_out$run_err"
+sleep 1.1 # what changed in this second might change once more
+bsi attach
+marks() { stat -c '%n %i' /run/bsi/attached /run/bsi/settled.json /run/bsi/last.json; }
+before=$(marks)
+run bsi base --follow --lenient -- dpkg -i "$packages/lab-other_1.0-1.deb"
+is "$run_status:$(sees)" 0:a2b2 "another package is installed as apt does it" || diag "$run_out$run_err"
+is "$(marks)" "$before" "and nothing had to be looked at again"
+is "$(device_status .state)" protected "protected it is all the same"
+isnt "$(marks)" "$before" "the status looked for itself"
 run bsi base --follow --lenient -- dpkg -i "$packages/lab-boot_1.0-3.deb"
 is "$run_status:$(sees)" 0:a3b3 "a newer version is never masked" || diag "$run_out$run_err"
 is "$(device_status '.components[0].state')" superseded "and the status says superseded"
