@@ -6,13 +6,25 @@
 
 is "$(lab)" 202 "the third boot is up with (a)"
 is "$(head -n 1 /run/lab-early)" 202 "from the start"
-is "$(status .letter)" a "the status names (a)"
-is "$(status .boot.action)" fell-back "and says that the boot fell back"
-like "$(status .boot.reason)" "did not complete" "and why"
+first() { jq -r "$1" /run/lab-first; }
+is "$(first .letter)" a "the status names (a)"
+is "$(first .boot.action)" fell-back "and says that the boot fell back"
+like "$(first .boot.reason)" "did not complete" "and why"
 like "$(bsi history)" "fell-back" "the history tells"
 run_free bsi run
 is "$run_status:$(lab)" 0:202 "(b) does not come back by itself" || diag "$run_out $run_err"
 pass "the boot is complete" wait_for 60 test ! -e /var/lib/bsi/boot
+
+# what tests/vm/faults went through in the early boot, before this one came up
+fault() { sed -n "s/^$1 //p" /run/lab-faults; }
+diag "$(cat /run/lab-faults)"
+is "$(fault left)" 0 "the disk was full"
+like "$(fault full)" "^202 attached" "with a full disk it was attached"
+like "$(fault read-only)" "^101 failed .*[Rr]ead-only.*not attached" "on a read-only root the boot went on with the base, and the status said why"
+like "$(fault lost)" "^101 .*\"current\"" "without 'current' too, and the status named the file"
+like "$(fault damaged)" "^101 .*damaged" "with a damaged image too, and the status said why"
+like "$(fault whole)" "^202 attached" "without all that it was attached"
+is "$(lab)" 202 "and is"
 
 # for the next boot: an image that was damaged on the disk
 generation=$(jq .content.current /var/lib/bsi/current)

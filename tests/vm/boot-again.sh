@@ -8,6 +8,7 @@ is "$(head -n 1 /run/lab-early)" 202 "the first program of the boot ran the new 
 moment() { systemctl show -P "ExecMain$1TimestampMonotonic" bsi-boot.service; }
 diag "it ran at $(tail -n 1 /run/lab-early) s; the boot unit took $((($(moment Exit) - $(moment Start)) / 1000)) ms"
 is "$(systemctl is-active bsi-boot.service)" active "the boot unit is active"
+is "$(said labd 202) $(said lab-confined 202)" "202 202" "so did the services"
 is "$(status .boot.action)" attached "the status says that the boot attached it"
 like "$(status '.components[0].seal')" '^(dm|fs)-verity$' "and that the kernel checks each read of it"
 is "$(lab)" 202 "it is attached"
@@ -23,6 +24,13 @@ fail "the mark of dpkg's work is gone" test -e /run/bsi/package-work
 run apt_do install --reinstall liblab1=1.0-1
 is "$run_status" 0 "the patched package is installed again" || diag "$run_out $run_err"
 is "$(lab)" 202 "the same version is improved again"
+is "$(tail -n 1 /var/log/lab-triggers)" 101 "the other package's trigger ran, and saw the base"
+# its script restarted the service at a moment when the base was there
+if [[ $(said labd 202) == 101 ]]; then
+	like "$(bsi exposure --json | step_of labd)" "restart CVE-2026-0001" "a service that it started on the base is named"
+else
+	unlike "$(bsi exposure --json | step_of labd)" "." "a service that it started on the new library is not named"
+fi
 run dpkg -i apt/liblab1_1.0-1_amd64.deb
 is "$run_status:$(lab)" 0:202 "with plain dpkg as well" || diag "$run_out $run_err"
 
@@ -53,6 +61,16 @@ hammer_start 202
 run dpkg --root=/tmp/root --force-all -i apt/lab-unrelated_1.0-2_amd64.deb
 hammer_stop
 is "$run_status:$hammer_others" 0:0 "dpkg --root leaves this system as it is" || diag "$run_err"
+if [[ $(rounds 5) == 5 ]]; then
+	hammer_start 202
+	run debootstrap --no-check-gpg --no-resolve-deps tiny /srv/tiny file:///srv/debian "$PWD/tiny.sh"
+	hammer_stop
+	is "$run_status:$hammer_failures:$hammer_others" 0:0:0 "so does debootstrap, whose packages run their scripts" ||
+		diag "$(tail -n 20 <<<"$run_out$run_err")"
+	is "$(chroot /srv/tiny /usr/bin/lab)" 101 "what it made has the packages' own files"
+	unlike "$(cat /proc/self/mountinfo)" /srv/tiny "and no mount of anybody is left there"
+	rm -rf /srv/tiny
+fi
 
 # the distribution's own update of the patched package
 hammer_start 202
@@ -61,6 +79,7 @@ hammer_stop
 is "$run_status" 0 "apt upgrades the patched package" || diag "$run_out $run_err"
 is "$hammer_failures" 0 "no run of the program fails meanwhile ($hammer_runs runs)"
 is "$(lab)" 303 "the newer version is never masked"
+is "$(said labd 303)" 303 "nor to the service, which the package restarted"
 is "$(status '.components[] | select(.name == "liblab1").state')" superseded "the status says superseded"
 diag "$(bsi status)"
 if [[ -e ./real-update ]]; then
@@ -74,32 +93,59 @@ fail "and leaves no orphan" test -e /usr/lib/lab/liblab.so.1
 run apt_do install liblab1=1.0-1 lab-tools
 is "$run_status:$(lab)" 0:202 "installed again, it is improved again" || diag "$run_out $run_err"
 
-# attached at boot, with what the boot unit may meet
-unit_says() { systemctl restart bsi-boot.service; lab; }
+# an update in two steps: dpkg stops for want of another package, apt goes on
+hammer_start 202
+run dpkg -i apt/liblab1_1.0-4_amd64.deb
+isnt "$run_status" 0 "dpkg unpacks what needs another package, and stops"
+is "$(lab)" 404 "the newer version is there already"
+run apt_do install -f
+hammer_stop
+is "$run_status" 0 "apt-get -f install completes it" || diag "$run_out $run_err"
+is "$(lab):$(dpkg -l lab-extra | awk '$1 == "ii" { print $3 }')" 404:1.0-1 "with the other package"
+is "$hammer_failures" 0 "no run of the program fails meanwhile ($hammer_runs runs)"
+run apt_do install --allow-downgrades liblab1=1.0-1
+is "$run_status:$(lab)" 0:202 "and back" || diag "$run_out $run_err"
+
+# apt and its dpkg are killed when the files of the update are there and its script runs
+touch /run/lab-slow
+apt_do install liblab1=1.0-3 >/dev/null 2>&1 &
+pid=$!
+pass "an update by apt is in the middle" wait_for 120 test -e /run/lab-slow-here
+pkill -KILL -x apt-get
+pkill -KILL -x dpkg
+pkill -KILL -f 'liblab1.postinst'
+wait $pid 2>/dev/null
+rm -f /run/lab-slow /run/lab-slow-here
+is "$(lab)" 303 "after both were killed the newer version is there"
+# dpkg's database is not written yet: the files are no version's that it names
+state_for_all() { [[ $(jq -r '.components[] | select(.name == "liblab1").state' /run/bsi/status.json) =~ mismatch|superseded ]]; }
+pass "and the path unit saw it: the status for everybody does not call it attached" wait_for 120 state_for_all
+isnt "$(dpkg -l liblab1 | awk '/liblab1/ { print $1 }')" ii "dpkg's database says that the package is half installed"
+run apt_do install -f
+run dpkg --configure -a
+is "$run_status:$(lab)" 0:303 "it is repaired" || diag "$run_out $run_err"
+is "$(status '.components[] | select(.name == "liblab1").state')" superseded "and is superseded"
+run apt_do install --allow-downgrades liblab1=1.0-1
+is "$run_status:$(lab)" 0:202 "and back again" || diag "$run_out $run_err"
+
 systemctl stop bsi-boot.service
 is "$(lab)" 101 "stopping the boot unit takes everything off"
 systemctl start bsi-boot.service
 is "$(lab)" 202 "starting it attaches"
-fallocate -l "$(($(df --output=avail -B1 / | tail -n 1) + (1 << 30)))" /full 2>/dev/null
-dd if=/dev/zero of=/full bs=1M oflag=append conv=notrunc >/dev/null 2>&1
-is "$(($(df --output=avail -B1 / | tail -n 1)))" 0 "the disk is full"
-is "$(unit_says)" 202 "with a full disk it is attached"
-rm -f /full
-mount --bind /var/lib/bsi /var/lib/bsi && mount -o remount,bind,ro /var/lib/bsi
-is "$(unit_says)" 101 "with a read-only state the boot goes on with the base"
-like "$(status .sentence)" "not attached" "and the status says so"
-like "$(status .boot.reason)" "ead-only" "and why"
-umount /var/lib/bsi
-mv /var/lib/bsi/current /var/lib/bsi-current
-is "$(unit_says)" 101 "without 'current' the boot goes on with the base"
-run bsi status
-like "$run_out$run_err" '"current"' "and the status names the damaged file" || diag "$run_status"
-mv /var/lib/bsi-current /var/lib/bsi/current
-is "$(unit_says)" 202 "with it, it is attached"
 
-# a letter that will hang the next boot
+# a letter that will hang the next boot, by the unit of the timer, with restarts of its own
+run_free bsi config restart auto
+is "$run_status" 0 "restarts are automatic from now on" || diag "$run_err"
+systemctl restart labd.service
 rm -rf /srv/www/bsi
 cp -a repository-b /srv/www/bsi
-run_free bsi run
-is "$run_status:$(lab)" 0:909 "(b) comes by itself" || diag "$run_out $run_err"
+comes() {
+	systemctl start bsi.service
+	[[ $(lab) == 909 ]]
+}
+pass "(b) comes by itself" wait_for 180 comes || diag "$(systemctl status bsi.service)"
+is "$(lab)" 909 "programs run it"
+is "$(said labd 909)" 909 "labd was restarted onto it by the timer's unit"
+is "$(bsi exposure --json | jq -r '[.list[] | select(.end == "restart")] | length')" 0 "nobody whom a restart would end is left" ||
+	diag "$(bsi exposure)"
 finish

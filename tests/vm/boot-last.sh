@@ -1,14 +1,39 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The last boot: with a damaged image, and then the package goes.
+# The last boot, with bsi.attach=no: switched off, a damaged image, a new release; then the package goes.
 # shellcheck disable=SC2154
 . ./guest.sh
 
-is "$(lab)" 101 "with a damaged image the boot goes on with the base"
+is "$(lab)" 101 "with bsi.attach=no on the kernel's command line nothing is attached"
+is "$(head -n 1 /run/lab-early)" 101 "from the start"
+is "$(status .boot.action)" skipped "the status says so"
+like "$(status .boot.reason)" "bsi.attach=no" "and why"
+run_free bsi attach
+is "$run_status:$(lab)" 0:101 "nor does 'bsi attach' attach it" || diag "$run_out $run_err"
+unlike "$(cat /proc/self/mountinfo)" "/run/bsi/image" "there is no mount of ours"
+
+# as if it had not been there
+sed 's/ bsi.attach=no//' /proc/cmdline >/run/cmdline
+mount --bind /run/cmdline /proc/cmdline
+rm -f /var/lib/bsi/boot
+systemctl restart bsi-boot.service
+is "$(lab)" 101 "with an image that was damaged on the disk the boot unit goes on with the base"
 diag "$(bsi status)"
 like "$(bsi status)" "damaged" "and the status says why"
 run_free bsi run
 is "$run_status:$(lab)" 0:202 "the next run brings it again" || diag "$run_out $run_err"
+
+# a new release of the system, with the same library in it
+cp -p /usr/lib/os-release /srv/os-release
+sed 's/^VERSION_ID=.*/VERSION_ID="99"/' /srv/os-release >/usr/lib/os-release.new
+mv /usr/lib/os-release.new /usr/lib/os-release
+touch /var/lib/dpkg/status
+pass "with a new release the letter is retired, by the path unit" wait_for 120 sh -c '[ "$(lab)" = 101 ]'
+like "$(bsi history)" retired "the history tells"
+is "$(status '"\(.base) \(.letter)"')" "$(sed -n 's/^ID=//p' /srv/os-release):99:amd64 null" "the device is on the base of the new one"
+mv /srv/os-release /usr/lib/os-release
+run_free bsi install a
+is "$run_status:$(lab)" 0:202 "back at the release it can be had again" || diag "$run_out $run_err"
 
 bsi base -- bash -c '. ./guest.sh; listing; finish >/dev/null' >/srv/below 2>/dev/null
 run apt_do purge bsi

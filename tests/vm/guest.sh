@@ -33,8 +33,16 @@ wait_for() {
 	done
 }
 
-# hammer_start EXPECTED: run the program all the time; hammer_stop says how often it ran, failed,
-# and said something else.
+# said SERVICE NUMBER: what the service says, which it may have been started to say just now.
+said() {
+	local end=$((SECONDS + 60))
+
+	until [[ $(cat "/run/$1") == "$2" ]] || ((SECONDS >= end)); do sleep 0.5; done
+	cat "/run/$1"
+}
+
+# hammer_start EXPECTED: run the program and read its library all the time; hammer_stop says how often
+# it ran, failed, and said something else.
 hammer_start() {
 	rm -f /run/hammer-stop
 	(
@@ -43,6 +51,8 @@ hammer_start() {
 			runs=$((runs + 1))
 			said=$(lab 2>>/run/hammer.err) || failures=$((failures + 1))
 			[[ $said == "$1" ]] || others=$((others + 1))
+			read -r -N 4 magic </usr/lib/lab/libinner.so.1 && [[ $magic == *ELF ]] ||
+				failures=$((failures + 1))
 		done
 		echo "$runs $failures $others" >/run/hammer
 	) &
@@ -54,6 +64,26 @@ hammer_stop() {
 	wait "$hammer_pid"
 	# shellcheck disable=SC2034
 	read -r hammer_runs hammer_failures hammer_others </run/hammer
+}
+
+# The process of a service.
+main_pid() {
+	systemctl show -P MainPID "$1.service"
+}
+
+# What bsi would do for a unit, and for which CVEs: of `bsi plan` or `bsi exposure`, as JSON.
+step_of() {
+	jq -r --arg unit "$1.service" '.plan[] | select(.unit == $unit) | "\(.end) \(.cves | join(" "))"'
+}
+
+# Which of these a program below AppArmor's profile may do: read a file that it is allowed, one that it
+# is not, the library, and write to each.
+access_map() {
+	aa-exec -p lab-confined -- sh -c '
+		for file in /srv/lab-open /usr/share/lab-unrelated/version /usr/lib/lab/liblab.so.1 /etc/shadow; do
+			cat "$file" >/dev/null 2>&1 && echo "reads $file"
+			(: >>"$file") 2>/dev/null && echo "writes $file"
+		done; :'
 }
 
 # How often: N in the whole form, a fifth of it in the short one.

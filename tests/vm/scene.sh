@@ -50,26 +50,49 @@ scene_package() {
 	dpkg-deb --root-owner-group -b "$tree" "$out/${name}_${version}_amd64.deb" >/dev/null
 }
 
-# liblab1 VERSION NUMBER OUT: two libraries, one of which needs the other.
+# scene_script TREE NAME: a maintainer script, from standard input
+scene_script() {
+	mkdir -p "$1/DEBIAN"
+	cat >"$1/DEBIAN/$2"
+	chmod 755 "$1/DEBIAN/$2"
+}
+
+# liblab1 VERSION NUMBER OUT [CONTROL-LINE...]: two libraries, one of which needs the other. Its script
+# restarts who uses them, as those of real libraries do; /run/lab-slow holds it up.
 scene_library() {
 	local version=$1 number=$2 out=$3 tree
+	shift 3
 
 	tree=$(mktemp -d)
 	mkdir -p "$tree/usr/lib/lab" "$out"
+	scene_script "$tree" postinst <<'SCRIPT'
+#!/bin/sh
+set -e
+if [ -e /run/lab-slow ]; then
+	touch /run/lab-slow-here
+	sleep 600
+fi
+if [ -d /run/systemd/system ]; then
+	systemctl try-restart labd.service
+fi
+SCRIPT
 	printf 'int lab_inner(void);\nint lab_inner(void) { return %d; }\n' "$number" |
 		cc -shared -fPIC -O1 -Wl,-soname,libinner.so.1 -o "$tree/usr/lib/lab/libinner.so.1" -x c - &&
 		printf 'int lab_inner(void);\nint lab_version(void);\nint lab_version(void) { return %d * 100 + lab_inner(); }\n' "$number" |
 		cc -shared -fPIC -O1 -Wl,-soname,liblab.so.1 -o "$tree/usr/lib/lab/liblab.so.1" -x c - \
 			-x none "$tree/usr/lib/lab/libinner.so.1" -Wl,-rpath,/usr/lib/lab &&
-		scene_package liblab1 "$version" "$tree" "$out"
+		scene_package liblab1 "$version" "$tree" "$out" "$@"
 	local status=$?
 	rm -rf "$tree"
 	return $status
 }
 
-# What uses the library: a program, a service, a unit that looks early in the boot, one that hangs.
+# What uses the library: a program, a service, one that AppArmor confines, a unit that looks early in
+# the boot, one that goes through faults there, one that hangs.
+# scene_users VERSION OUT LIBRARY [CONTROL-LINE...]
 scene_users() {
-	local out=$1 library=$2 tree
+	local version=$1 out=$2 library=$3 tree
+	shift 3
 
 	tree=$(mktemp -d)
 	dpkg-deb -x "$library" "$tree/lib1" || return 1
@@ -82,20 +105,60 @@ scene_users() {
 Description=A service that uses the library
 [Service]
 ExecStart=/usr/bin/lab stay
+# the number that it says
+StandardOutput=truncate:/run/labd
 [Install]
 WantedBy=multi-user.target
+UNIT
+	cat >"$tree/p/lib/systemd/system/lab-confined.service" <<'UNIT'
+[Unit]
+Description=A service that AppArmor confines
+After=apparmor.service
+[Service]
+AppArmorProfile=lab-confined
+ExecStart=/usr/bin/lab stay
+StandardOutput=truncate:/run/lab-confined
+[Install]
+WantedBy=multi-user.target
+UNIT
+	mkdir -p "$tree/p/etc/apparmor.d"
+	cat >"$tree/p/etc/apparmor.d/lab-confined" <<'PROFILE'
+abi <abi/3.0>,
+include <tunables/global>
+profile lab-confined {
+  include <abstractions/base>
+  /usr/bin/lab mr,
+  /usr/lib/lab/*.so.1 mr,
+  /{,usr/}bin/{dash,sh,cat} mrix,
+  /srv/lab-open r,
+  /srv/lab-open w,
+}
+PROFILE
+	install -D -m 755 "$scene_here/faults" "$tree/p/usr/lib/lab-faults"
+	cat >"$tree/p/lib/systemd/system/lab-faults.service" <<'UNIT'
+[Unit]
+Description=What the boot unit may meet, one after the other
+DefaultDependencies=no
+ConditionKernelCommandLine=job=after
+After=bsi-boot.service lab-early.service
+Before=sysinit.target
+[Service]
+Type=oneshot
+ExecStart=-/usr/lib/lab-faults
+[Install]
+WantedBy=sysinit.target
 UNIT
 	cat >"$tree/p/lib/systemd/system/lab-early.service" <<'UNIT'
 [Unit]
 Description=The first that uses the library in a boot
 DefaultDependencies=no
-After=sysinit.target
-Before=basic.target
+After=bsi-boot.service
+Before=sysinit.target
 [Service]
 Type=oneshot
 ExecStart=/bin/sh -c '/usr/bin/lab >/run/lab-early; cut -d" " -f1 /proc/uptime >>/run/lab-early'
 [Install]
-WantedBy=basic.target
+WantedBy=sysinit.target
 UNIT
 	cat >"$tree/p/lib/systemd/system/lab-hang.service" <<'UNIT'
 [Unit]
@@ -108,83 +171,97 @@ ExecStart=/bin/sh -c 'if [ "$$(lab)" = 909 ]; then echo "HANG: the new library i
 [Install]
 WantedBy=multi-user.target
 UNIT
-	cat >"$tree/postinst" <<'SCRIPT'
+	scene_script "$tree/p" postinst <<'SCRIPT'
 #!/bin/sh
 set -e
-systemctl daemon-reload
-systemctl -q enable labd.service lab-early.service lab-hang.service
-systemctl restart labd.service
+if [ "$1" = triggered ]; then
+	echo "$(lab)" >>/var/log/lab-triggers
+	exit 0
+fi
+if [ -d /run/systemd/system ]; then
+	apparmor_parser -r /etc/apparmor.d/lab-confined
+	systemctl daemon-reload
+	systemctl -q enable labd.service lab-confined.service lab-early.service lab-faults.service lab-hang.service
+	systemctl restart labd.service lab-confined.service
+fi
 SCRIPT
-	mkdir -p "$tree/p/DEBIAN"
-	install -m 755 "$tree/postinst" "$tree/p/DEBIAN/postinst"
-	scene_package lab-tools 1.0-1 "$tree/p" "$out" 'Depends: liblab1'
+	echo 'interest-noawait /usr/lib/lab' >"$tree/p/DEBIAN/triggers"
+	scene_package lab-tools "$version" "$tree/p" "$out" "$@"
 	local status=$?
 	rm -rf "$tree"
 	return $status
 }
 
-scene_unrelated() {
-	local version=$1 out=$2 tree
+# scene_filler NAME VERSION OUT: a package without anything of interest
+scene_filler() {
+	local name=$1 version=$2 out=$3 tree
 
 	tree=$(mktemp -d)
-	mkdir -p "$tree/usr/share/lab-unrelated"
-	echo "$version" >"$tree/usr/share/lab-unrelated/version"
-	scene_package lab-unrelated "$version" "$tree" "$out"
+	mkdir -p "$tree/usr/share/$name"
+	echo "$version" >"$tree/usr/share/$name/version"
+	scene_package "$name" "$version" "$tree" "$out"
 	rm -rf "$tree"
 }
 
 scene_archive() {
-	local work=$1 out=$2
+	local work=$1 out=$2 version
 
-	scene_library 1.0-1 1 "$work/v1" && scene_library 1.0-2 2 "$work/v2" &&
-		scene_library 1.0-3 3 "$work/v3" && scene_library 1.0-9 9 "$work/v9" || return 1
+	for version in 1 2 3 9; do
+		scene_library 1.0-$version $version "$work/v$version" || return 1
+	done
+	# needs one more package, as an update in the middle of a transition does
+	scene_library 1.0-4 4 "$work/v4" 'Depends: lab-extra' || return 1
 	mkdir -p "$out"
-	cp "$work"/v1/*.deb "$work"/v3/*.deb "$out/" || return 1
-	scene_users "$out" "$work"/v1/liblab1_*.deb && scene_unrelated 1.0-1 "$out" &&
-		scene_unrelated 1.0-2 "$out" || return 1
+	cp "$work"/v[134]/*.deb "$out/" || return 1
+	for version in 1 2; do
+		scene_users 1.0-$version "$out" "$work"/v1/liblab1_*.deb 'Depends: liblab1' &&
+			scene_filler lab-unrelated 1.0-$version "$out" || return 1
+	done
+	scene_filler lab-extra 1.0-1 "$out" || return 1
 	(cd "$out" && dpkg-scanpackages --multiversion . >Packages 2>/dev/null)
 }
 
-# A real update that the archive has for this release, if it has one: in PAIR/old and PAIR/new.
+# One repository for both releases. Each has the library, and a real update if its archive had one
+# when its image was made: in vm/SUITE/pair.
 scene_publish() {
-	local work=$1 job=$2 base=$3 pair=$4
-	local repo=$work/repo keys=$work/keys
+	local build=$1 suite=$2 work=$3 job=$4
+	local publish=$work/publish/usr/bin/bsi-publish repo=$work/repo letter number base pair
+	local -A suites=([debian:12:amd64]=bookworm [debian:13:amd64]=trixie)
 
-	mkdir -p "$work/old" "$work/a" "$work/b"
-	cp "$work"/v1/*.deb "$work/old/"
-	cp "$work"/v2/*.deb "$work/a/"
-	cp "$work"/v9/*.deb "$work/b/"
-	if compgen -G "$pair/new/*.deb" >/dev/null; then
-		cp "$pair"/old/*.deb "$work/old/"
-		cp "$pair"/new/*.deb "$work/a/"
-		cp "$pair"/new/*.deb "$work/b/"
-		touch "$job/real-update"
-	fi
-	local bsi_publish=$work/publish/usr/bin/bsi-publish
 	dpkg-deb -x "$job"/debs/bsi-publish_*.deb "$work/publish" || return 1
-	scene_run() {
-		local verb=$1
-		shift
-		"$bsi_publish" "$verb" "$repo" --base "$base" --keys "$keys" --no-passphrase "$@"
-	}
-	scene_run init && scene_run add --from "$work/old" --to "$work/a" --cve-named || return 1
-	cp -a "$repo" "$job/repository-a"
-	scene_run add --from "$work/old" --to "$work/b" --cve-named || return 1
-	cp -a "$repo" "$job/repository-b"
+	"$publish" init "$repo" --base debian:12:amd64 --base debian:13:amd64 --keys "$work/keys" \
+		--no-passphrase || return 1
+	for letter in a b; do
+		[[ $letter == a ]] && number=2 || number=9
+		for base in "${!suites[@]}"; do
+			pair=$build/vm/${suites[$base]}/pair
+			rm -rf "$work/old" "$work/new"
+			mkdir -p "$work/old" "$work/new"
+			cp "$work"/v1/*.deb "$work/old/"
+			cp "$work"/v$number/*.deb "$work/new/"
+			if compgen -G "$pair/new/*.deb" >/dev/null; then
+				cp "$pair"/old/*.deb "$work/old/"
+				cp "$pair"/new/*.deb "$work/new/"
+				[[ ${suites[$base]} != "$suite" ]] || touch "$job/real-update"
+			fi
+			"$publish" add "$repo" --base "$base" --keys "$work/keys" --no-passphrase \
+				--from "$work/old" --to "$work/new" --cve-named || return 1
+		done
+		cp -a "$repo" "$job/repository-$letter" || return 1
+	done
 }
 
 scene() {
-	local build=$1 suite=$2 job=$3 work base
+	local build=$1 suite=$2 job=$3 work
 
 	work=$(mktemp -d)
 	mkdir -p "$job/debs"
-	# shellcheck source=/dev/null
-	base=$(. "$build/vm/$suite/tree/etc/os-release" && echo "$ID:$VERSION_ID:amd64")
 	scene_debs "$build" "$suite" &&
 		cp "$build/deb/$suite"/bsi_*.deb "$build/deb/$suite"/bsi-publish_*.deb "$job/debs/" &&
 		scene_archive "$work" "$job/apt" &&
-		scene_publish "$work" "$job" "$base" "$build/vm/$suite/pair" &&
-		cp "$scene_here"/guest.sh "$scene_here"/seal.sh "$scene_here"/boot-*.sh "$scene_here/../integration/tap.sh" "$job/"
+		scene_publish "$build" "$suite" "$work" "$job" &&
+		find "$scene_here" -maxdepth 1 -name '*.sh' ! -name scene.sh -exec cp -t "$job" {} + &&
+		cp "$scene_here/../integration/tap.sh" "$job/"
 	local status=$?
 	rm -rf "$work"
 	return $status
