@@ -448,7 +448,8 @@ static void compose_clock(const struct composing *x, json_t *document)
 	if (store_floor_get(x->a->store, &floor_utc_s, NULL) < 0 || now >= floor_utc_s)
 		return;
 	text = json_sprintf("this device's clock says %s, and the publisher signed something at %s: "
-			    "the clock is wrong",
+			    "the clock is wrong; or if the publisher's was, 'bsi enroll URL --replace "
+			    "--root FILE' begins anew",
 		utc_format(now).text, utc_format(floor_utc_s).text);
 	(void)json_object_set_new(document, "clock", text);
 }

@@ -91,6 +91,23 @@ run faketime -f '+800d' bsi run
 is "$(cat /usr/lib/hello/a.txt)" a2 "time alone never removes protection"
 like "$(faketime -f '-3d' bsi status)" "the clock is wrong" "a clock that is behind is reported in words"
 pass "and stops nothing" faketime -f '-3d' bsi check
+# a publisher whose clock was ahead: what it signed holds devices to that time, until their owners begin anew
+cp -a "$repo" "$tap_dir/kept-repo"
+faketime -f '+200d' bsi-publish refresh "$repo" --all --keys "$keys" --no-passphrase >/dev/null 2>&1 ||
+	diag "refresh in the future failed"
+cp -a "$repo" "$tap_dir/ahead"
+rm -rf "$repo" && mv "$tap_dir/kept-repo" "$repo"
+serve "$tap_dir/ahead"
+bsi check >/dev/null 2>&1
+like "$(bsi status)" "the clock is wrong; or if the publisher's was" "what was signed ahead of time: the status says so"
+is "$(cat /usr/lib/hello/a.txt)" a2 "and what is attached stays"
+serve
+refused "what is signed with the right time then" 6 "expired|lower|older|rollback|version" bsi check
+bsi remove >/dev/null 2>&1
+pass "until its owner begins anew" bsi enroll "file://$served" --replace --root "$repo/metadata/1.root.json"
+pass "then it is taken again" bsi check
+unlike "$(bsi status)" "the clock is wrong" "and nothing is said of a clock"
+bsi install a >/dev/null 2>&1
 serve "$tap_dir/newer"
 bsi check >/dev/null
 serve
