@@ -11,6 +11,16 @@ device_in_lab "$0"
 lab_pair_made "$tap_dir/made" || skip_all "no compiler"
 lab_base "$tap_dir"/made/old/*.deb
 device_repository
+# a third version, so that there is something new to hold
+cp -a "$tap_dir/made/new" "$tap_dir/made/third"
+mkdir "$tap_dir/unpacked"
+dpkg-deb -R "$tap_dir"/made/new/*.deb "$tap_dir/unpacked"
+printf 'int lab_version(void);\nint lab_version(void) { return 3; }\n' |
+	cc -shared -fPIC -O1 -Wl,-soname,liblab.so.1 -o "$tap_dir/unpacked/usr/lib/lab/liblab.so.1" -x c -
+sed -i 's/^Version: .*/Version: 1.0-3/' "$tap_dir/unpacked/DEBIAN/control"
+(cd "$tap_dir/unpacked" && find usr -type f -exec md5sum {} + >DEBIAN/md5sums)
+rm "$tap_dir"/made/third/*.deb
+dpkg-deb --root-owner-group -b "$tap_dir/unpacked" "$tap_dir/made/third/liblab1.deb" >/dev/null
 
 mounted() { grep -c ' /usr/lib/lab/' /proc/self/mountinfo; }
 component() { device_status ".components[] | select(.name == \"liblab1\") | $1"; }
@@ -69,7 +79,7 @@ run bsi doctor
 is "$run_status" 1 "doctor finds it"
 like "$run_out$run_err" "require-seal is set" "and says what to do"
 
-pass "(b) is published" publish add --from "$tap_dir/made/old" --to "$tap_dir/made/new"
+pass "(b) is published" publish add --from "$tap_dir/made/old" --to "$tap_dir/made/third"
 run bsi check --json
 is "$(jq -r '.action + " " + .id' <<<"$run_out")" "hold unsealable" "a new letter is held"
 like "$(jq -r .reason <<<"$run_out")" "bsi config require-seal no" "with the next step"
@@ -85,7 +95,7 @@ is "$run_status" 11 "a damaged configuration does not ask for less"
 
 rm "/var/lib/bsi/config"
 run bsi install
-is "$run_status $(mounted) $(lab)" "0 1 2" "when no seal is required it comes" || diag "$run_out $run_err"
+is "$run_status $(mounted) $(lab)" "0 1 3" "when no seal is required it comes" || diag "$run_out $run_err"
 bsi config require-seal yes >/dev/null
 pass "and rollback, remove work where one is" bsi remove
 is "$(mounted)" 0 "all is off"
