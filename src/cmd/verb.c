@@ -306,6 +306,20 @@ static int run(struct verb_call *call, int argc, char **argv)
 	return error_exit_status(r);
 }
 
+/* A result that did not reach its reader is no success. One who has read enough knows that himself. */
+static int end_output(const struct program *program, int status)
+{
+	int r;
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	r = errno > 0 ? -errno : -EIO;
+	if (r != -EPIPE)
+		fprintf(stderr, "%s: standard output: %s\n", program->name, error_text(r));
+	return status == 0 ? error_exit_status(r) : status;
+}
+
 int program_main(const struct program *program, int argc, char **argv)
 {
 	AUTO_FREE struct given *given = NULL;
@@ -328,14 +342,7 @@ int program_main(const struct program *program, int argc, char **argv)
 		return error_exit_status(-ENOMEM);
 	}
 	status = run(&call, argc, argv);
-
-	/* a result that did not reach its reader is no success */
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fprintf(stderr, "%s: standard output: %s\n", program->name, error_text(-EIO));
-		if (status == 0)
-			status = error_exit_status(-EIO);
-	}
-	return status;
+	return end_output(program, status);
 }
 
 const char *call_verb(const struct verb_call *call)

@@ -23,6 +23,11 @@ pass "info prints JSON" python3 -c \
 	'import json,sys; assert json.loads(sys.argv[1])["n_files"] == 1' "$run_out"
 cp "$golden/new.elf" existing
 pass "a file that exists is replaced" "$program" apply "$golden/old.elf" d existing
+run bash -c "'$program' info d >/dev/full"
+like "$run_err" 'standard output: No space left' "output that cannot be written is named with its reason"
+run bash -c "set -o pipefail; '$program' info d | (exec <&-; sleep 1)"
+is "$run_err" "" "a reader that has enough hears no complaint"
+isnt "$run_status" 0 "but what was not read is no success"
 pass "an absolute path" "$program" apply "$golden/old.elf" "$PWD/d" "$PWD/absolute"
 pass "bench" "$program" bench "$golden/old.elf" "$golden/new.elf"
 
