@@ -14,7 +14,7 @@
 
 #define TRAIN_SHIFT 3U
 /* Nothing that knows less comes near a result as small as this part of the file. */
-#define SMALL_PART 16U
+#define SMALL_PART 8U
 
 void plan_done(struct plan *p)
 {
