@@ -101,6 +101,46 @@ static bool parse_row(char *line, struct mount_row *ret)
 	return true;
 }
 
+static int compare_keys(const void *a, const void *b)
+{
+	const struct mount_key *left = a, *right = b;
+
+	if (left->number != right->number)
+		return left->number < right->number ? -1 : 1;
+	return (left->row > right->row) - (left->row < right->row);
+}
+
+static int make_index(struct mount_table *table)
+{
+	table->by_id = calloc(table->n_rows + 1, sizeof *table->by_id);
+	table->by_parent = calloc(table->n_rows + 1, sizeof *table->by_parent);
+	if (!table->by_id || !table->by_parent)
+		return -ENOMEM;
+	for (size_t i = 0; i < table->n_rows; i++) {
+		table->by_id[i] = (struct mount_key){.number = table->rows[i].id, .row = i};
+		table->by_parent[i] = (struct mount_key){.number = table->rows[i].parent, .row = i};
+	}
+	qsort(table->by_id, table->n_rows, sizeof *table->by_id, compare_keys);
+	qsort(table->by_parent, table->n_rows, sizeof *table->by_parent, compare_keys);
+	return 0;
+}
+
+/* Where the keys of that number begin, or would. */
+static size_t first_key(const struct mount_table *table, const struct mount_key *keys, int number)
+{
+	size_t low = 0, high = table->n_rows;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (keys[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 /* Takes text, which has room for a final NUL at len, over in any case. */
 static int parse_own(char *text, size_t len, struct mount_table **ret)
 {
@@ -128,6 +168,8 @@ static int parse_own(char *text, size_t len, struct mount_table **ret)
 		if (parse_row(line, &table->rows[table->n_rows]))
 			table->n_rows++;
 	}
+	if (make_index(table) < 0)
+		return -ENOMEM;
 	*ret = take_ptr(table);
 	return 0;
 }
@@ -182,6 +224,8 @@ void mount_table_free(struct mount_table *table)
 	if (!table)
 		return;
 	free(table->rows);
+	free(table->by_id);
+	free(table->by_parent);
 	free(table->text);
 	free(table);
 }
@@ -252,19 +296,22 @@ bool mount_row_is_in_place(const struct mount_row *row)
 const struct mount_row *mount_table_over(const struct mount_table *table,
 	const struct mount_row *row)
 {
-	for (size_t i = 0; i < table->n_rows; i++)
-		if (table->rows[i].parent == row->id && &table->rows[i] != row &&
-			strcmp(table->rows[i].point, row->point) == 0)
-			return &table->rows[i];
+	for (size_t i = first_key(table, table->by_parent, row->id);
+		i < table->n_rows && table->by_parent[i].number == row->id; i++) {
+		const struct mount_row *child = &table->rows[table->by_parent[i].row];
+
+		if (child != row && strcmp(child->point, row->point) == 0)
+			return child;
+	}
 	return NULL;
 }
 
 const struct mount_row *mount_table_find(const struct mount_table *table, int id)
 {
-	for (size_t i = 0; i < table->n_rows; i++)
-		if (table->rows[i].id == id)
-			return &table->rows[i];
-	return NULL;
+	size_t i = first_key(table, table->by_id, id);
+
+	return i < table->n_rows && table->by_id[i].number == id ? &table->rows[table->by_id[i].row] :
+								   NULL;
 }
 
 /* Whether path is point or lies below it; "/" holds everything. */
@@ -283,10 +330,11 @@ static const struct mount_row *next_on_way(const struct mount_table *table,
 {
 	const struct mount_row *first = NULL;
 
-	for (size_t i = 0; i < table->n_rows; i++) {
-		const struct mount_row *row = &table->rows[i];
+	for (size_t i = first_key(table, table->by_parent, at->id);
+		i < table->n_rows && table->by_parent[i].number == at->id; i++) {
+		const struct mount_row *row = &table->rows[table->by_parent[i].row];
 
-		if (row->parent == at->id && row != at && is_at_or_below(path, row->point) &&
+		if (row != at && is_at_or_below(path, row->point) &&
 			(!first || strlen(row->point) < strlen(first->point)))
 			first = row;
 	}

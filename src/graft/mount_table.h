@@ -27,10 +27,17 @@ struct mount_row {
 	bool shared;
 };
 
+/* A row by a number of it: any user can make 100,000 mounts in a namespace of theirs. */
+struct mount_key {
+	int number;
+	size_t row;
+};
+
 struct mount_table {
 	struct mount_row *rows;
 	size_t n_rows;
-	char *text; /* what the rows point into */
+	struct mount_key *by_id, *by_parent; /* n_rows each, sorted by number and row */
+	char *text;                          /* what the rows point into */
 };
 
 /*

@@ -221,6 +221,34 @@ static void test_resolve_walks_as_the_kernel_does(void **state)
 	assert_non_null(mount_table_resolve(ring, "/x"));
 }
 
+/*
+ * What a user makes in a namespace of theirs: as many mounts as the kernel allows, one on the other.
+ * A walk that looks at every row for each of them takes minutes, and there is one for each file.
+ */
+static void test_resolve_ends_in_a_tower(void **state)
+{
+	enum { HEIGHT = 100000, ROW_LEN = 64 };
+	AUTO(mount_table) struct mount_table *table = NULL;
+	AUTO_FREE char *text = malloc((size_t)HEIGHT * ROW_LEN);
+	const struct mount_row *top;
+	size_t len = 0;
+
+	(void)state;
+	assert_non_null(text);
+	len += (size_t)snprintf(text, ROW_LEN, "1 0 8:1 / / rw - ext4 /dev/sda rw\n");
+	for (int i = 2; i <= HEIGHT; i++)
+		len += (size_t)snprintf(text + len, ROW_LEN, "%d %d 0:9 / /usr rw - tmpfs t rw\n", i,
+			i - 1);
+	assert_int_equal(mount_table_parse(text, len, &table), 0);
+	for (int i = 0; i < 40; i++) {
+		top = mount_table_resolve(table, "/usr/lib/x");
+		assert_int_equal(top->id, HEIGHT);
+	}
+	for (size_t i = 1; i + 1 < table->n_rows; i++)
+		assert_ptr_equal(mount_table_over(table, &table->rows[i]), &table->rows[i + 1]);
+	assert_null(mount_table_over(table, top));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +259,7 @@ int main(void)
 		cmocka_unit_test(test_component_knows_only_ours),
 		cmocka_unit_test(test_stack_and_place),
 		cmocka_unit_test(test_resolve_walks_as_the_kernel_does),
+		cmocka_unit_test(test_resolve_ends_in_a_tower),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
