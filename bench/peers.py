@@ -77,13 +77,16 @@ def commands(program, zucchini, old, new, work):
     return result, back
 
 
-def tools(program, zucchini, old, new, work):
-    """Every tool that is installed, ours first. Ours failing ends the run; another is left out."""
+def tools(program, zucchini, old, new, work, only=()):
+    """
+    Every tool that is installed, or those named, and ours first. Ours failing ends the run; another
+    is left out.
+    """
     result = {}
     table, back = commands(program, zucchini, old, new, work)
     for name, (encode, apply, patch) in table.items():
         large = new.stat().st_size > LARGE_BYTES and name in ("xdelta3", "zstd")
-        if large or not shutil.which(str(encode[0][0])):
+        if large or not shutil.which(str(encode[0][0])) or (only and name not in ("ours", *only)):
             continue
         try:
             result[name] = measure(encode, apply, patch, back, new)
