@@ -299,7 +299,7 @@ static void test_decoder_survives_mutations(void **state)
 
 #ifdef LIMITED
 /* As prlimit --as --cpu would; a lower limit that is there stays. */
-static bool limit(int resource, rlim_t most)
+static bool limit(__rlimit_resource_t resource, rlim_t most)
 {
 	struct rlimit now;
 

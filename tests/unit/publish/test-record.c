@@ -83,8 +83,8 @@ static void test_damage(void **unused)
 		"{\"format\": \"bsi-record\", \"version\": 1, \"roles\": [], \"bases\": {}}",
 		"{\"format\": \"bsi-record\", \"version\": 1, \"roles\": {\"a\": -1}, \"bases\": {}}",
 		"{\"format\": \"bsi-record\", \"version\": 1, \"roles\": {}, \"bases\": {\"a\": 1}}",
-		"{\"format\": \"bsi-record\", \"version\": 1, \"roles\": {}, "
-		"\"bases\": {\"a\": {\"letter\": \"?\", \"build\": 1}}}",
+		("{\"format\": \"bsi-record\", \"version\": 1, \"roles\": {}, "
+		 "\"bases\": {\"a\": {\"letter\": \"?\", \"build\": 1}}}"),
 	};
 	char *folder = fixture_folder();
 	uint8_t bytes[sizeof example];
