@@ -16,7 +16,15 @@ seal_devices() { cat /sys/block/dm-*/dm/name 2>/dev/null | grep '^bsi-liblab1'; 
 seal_loops() { cat /sys/block/loop*/loop/backing_file 2>/dev/null | grep -F "$seal_image"; }
 seal_has_nothing() { [[ -z $(seal_devices)$(seal_loops) ]]; }
 seal_readable() { for f in "${seal_files[@]}"; do if cat "$f" >/dev/null 2>&1; then echo yes; else echo no; fi; done | xargs; }
-seal_again() { bsi detach && wait_for 20 seal_has_nothing && "$@" >/dev/null; }
+seal_holders() { grep -lF /usr/lib/lab/ /proc/[0-9]*/maps 2>/dev/null | xargs -r -n 1 dirname | while read -r p; do echo "$(cat "$p/comm") $p"; done; }
+seal_again() {
+	bsi detach
+	wait_for 60 seal_has_nothing || {
+		diag "still there: $(seal_devices) $(seal_loops); mapped by: $(seal_holders)"
+		return 1
+	}
+	"$@" >/dev/null
+}
 
 # The image as a file of its own, that nothing seals yet; and where a byte of its last file lies on the disk.
 seal_place() {
@@ -55,7 +63,7 @@ seal_holds() {
 }
 
 # what maps a file of an image holds its device
-systemctl stop labd.service
+systemctl stop labd.service lab-confined.service
 kernel=$(uname -r)
 if [[ $(printf '6.12\n%s\n' "${kernel%%[-+]*}" | sort -V | head -n 1) == 6.12 ]]; then
 	first=fs-verity
@@ -147,4 +155,4 @@ umount /run/measured
 
 pass "and all is as it was" bsi attach --wait
 is "$(seal_now) $(lab)" "$first 202" "with the first seal of this kernel"
-systemctl start labd.service
+systemctl start labd.service lab-confined.service

@@ -121,6 +121,7 @@ static void seeds_make(struct seed *s)
 	seed_make(&s[6], &members, 1, true, false);
 	buffer_done(&members);
 	buffer_done(&arm);
+	buffer_done(&new);
 }
 
 /* The guide of a run: first the trace with its changes, then what is likely. */
