@@ -43,6 +43,22 @@ int json_get_text(const json_t *o, const char *key, const char **ret, struct err
 	return 0;
 }
 
+int json_copy_text(const json_t *o, const char *key, char **ret, struct error *reterr)
+{
+	const char *text;
+	char *copy;
+	int r;
+
+	r = json_get_text(o, key, &text, reterr);
+	if (r < 0)
+		return r;
+	copy = strdup(text);
+	if (!copy)
+		return -ENOMEM;
+	*ret = copy;
+	return 0;
+}
+
 int json_get_optional_text(const json_t *o, const char *key, const char **ret,
 	struct error *reterr)
 {

@@ -34,6 +34,8 @@ int json_get_text(const json_t *o, const char *key, const char **ret, struct err
 	MUST_CHECK;
 int json_get_u64(const json_t *o, const char *key, uint64_t max, uint64_t *ret,
 	struct error *reterr) MUST_CHECK;
+/* As json_get_text, as heap text that the caller frees; *ret is set on success only. */
+int json_copy_text(const json_t *o, const char *key, char **ret, struct error *reterr) MUST_CHECK;
 int json_get_bool(const json_t *o, const char *key, bool *ret, struct error *reterr) MUST_CHECK;
 int json_get_object(const json_t *o, const char *key, json_t **ret, struct error *reterr) MUST_CHECK;
 /* An array of at most max elements; -BSI_E_LIMIT above. */

@@ -164,7 +164,7 @@ static int decode_withdrawal(const json_t *o, struct index_entry *e, struct erro
 	if (r == 0 && (withdraw_parse(action, &e->withdrawn) < 0 || e->withdrawn == WITHDRAW_NONE))
 		r = error_set(reterr, -BSI_E_FORMAT, "action \"%s\" is not known", action);
 	if (r == 0)
-		r = member_copy_text(v, "reason", &e->reason, reterr);
+		r = json_copy_text(v, "reason", &e->reason, reterr);
 	if (r == 0)
 		r = member_get_time(v, "time", &e->withdrawn_utc_s, reterr);
 	return r;
@@ -174,11 +174,11 @@ static int decode_entry(const json_t *o, struct index_entry *e, struct error *re
 {
 	int r;
 
-	r = member_copy_text(o, "letter", &e->letter, reterr);
+	r = json_copy_text(o, "letter", &e->letter, reterr);
 	if (r == 0)
 		r = json_get_u64(o, "build", MANIFEST_BUILD_MAX, &e->build, reterr);
 	if (r == 0)
-		r = member_copy_text(o, "manifest", &e->manifest, reterr);
+		r = json_copy_text(o, "manifest", &e->manifest, reterr);
 	if (r == 0)
 		r = member_get_time(o, "issued", &e->issued_utc_s, reterr);
 	if (r == 0)
@@ -218,9 +218,9 @@ static int decode_root(const json_t *o, struct index *index, struct error *reter
 
 	r = json_check_format(o, FORMAT, FORMAT_VERSION, reterr);
 	if (r == 0)
-		r = member_copy_text(o, "base", &index->base, reterr);
+		r = json_copy_text(o, "base", &index->base, reterr);
 	if (r == 0)
-		r = member_copy_text(o, "name", &index->name, reterr);
+		r = json_copy_text(o, "name", &index->name, reterr);
 	if (r == 0)
 		r = member_get_time(o, "issued", &index->issued_utc_s, reterr);
 	if (r == 0)

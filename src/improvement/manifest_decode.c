@@ -84,12 +84,12 @@ static int decode_packages(const json_t *o, struct component *c, struct error *r
 
 		r = get_element(array, i, "package", &element, reterr);
 		if (r == 0)
-			r = member_copy_text(element, "name", &p->name, reterr);
+			r = json_copy_text(element, "name", &p->name, reterr);
 		if (r == 0)
 			r = decode_texts(element, "from", MANIFEST_FROM_MAX, &p->from, &p->n_from,
 				reterr);
 		if (r == 0)
-			r = member_copy_text(element, "to", &p->to, reterr);
+			r = json_copy_text(element, "to", &p->to, reterr);
 	}
 	return r;
 }
@@ -124,11 +124,11 @@ static int decode_payload(const json_t *o, struct payload *p, struct error *rete
 {
 	int r;
 
-	r = member_copy_text(o, "kind", &p->kind, reterr);
+	r = json_copy_text(o, "kind", &p->kind, reterr);
 	if (r == 0)
 		r = json_get_u64(o, "version", MANIFEST_BUILD_MAX, &p->version, reterr);
 	if (r == 0)
-		r = member_copy_text(o, "target", &p->target, reterr);
+		r = json_copy_text(o, "target", &p->target, reterr);
 	if (r == 0)
 		r = json_get_u64(o, "size", MANIFEST_IMAGE_MAX_BYTES, &p->size, reterr);
 	if (r == 0)
@@ -185,7 +185,7 @@ static int decode_files(const json_t *o, struct component *c, struct error *rete
 
 		r = get_element(array, i, "file", &element, reterr);
 		if (r == 0)
-			r = member_copy_text(element, "path", &f->path, reterr);
+			r = json_copy_text(element, "path", &f->path, reterr);
 		if (r == 0)
 			r = decode_mode(element, &f->mode, reterr);
 		if (r == 0)
@@ -204,7 +204,7 @@ static int decode_set(const json_t *o, size_t n_files, struct base_set *set, str
 	json_t *array;
 	int r;
 
-	r = member_copy_text(o, "name", &set->name, reterr);
+	r = json_copy_text(o, "name", &set->name, reterr);
 	if (r == 0)
 		r = GET_ELEMENTS(o, "files", MANIFEST_FILES_MAX, &array, set->files, n, reterr);
 	if (r < 0)
@@ -285,7 +285,7 @@ static int decode_components(const json_t *o, struct manifest *m, struct error *
 
 		r = get_element(array, i, "component", &element, reterr);
 		if (r == 0)
-			r = member_copy_text(element, "name", &c->name, reterr);
+			r = json_copy_text(element, "name", &c->name, reterr);
 		if (r < 0)
 			return r;
 		r = decode_component(element, c, reterr);
@@ -301,19 +301,19 @@ static int decode_root(const json_t *o, struct manifest *m, struct error *reterr
 
 	r = json_check_format(o, FORMAT, FORMAT_VERSION, reterr);
 	if (r == 0)
-		r = member_copy_text(o, "base", &m->base, reterr);
+		r = json_copy_text(o, "base", &m->base, reterr);
 	if (r == 0)
-		r = member_copy_text(o, "name", &m->name, reterr);
+		r = json_copy_text(o, "name", &m->name, reterr);
 	if (r == 0)
-		r = member_copy_text(o, "letter", &m->letter, reterr);
+		r = json_copy_text(o, "letter", &m->letter, reterr);
 	if (r == 0)
 		r = json_get_u64(o, "build", MANIFEST_BUILD_MAX, &m->build, reterr);
 	if (r == 0)
 		r = member_get_time(o, "issued", &m->issued_utc_s, reterr);
 	if (r == 0)
-		r = member_copy_text(o, "severity", &m->severity, reterr);
+		r = json_copy_text(o, "severity", &m->severity, reterr);
 	if (r == 0)
-		r = member_copy_text(o, "text", &m->text, reterr);
+		r = json_copy_text(o, "text", &m->text, reterr);
 	if (r == 0)
 		r = decode_components(o, m, reterr);
 	return r;

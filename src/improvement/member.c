@@ -6,29 +6,13 @@
 
 #include "base/utc.h"
 
-int member_copy_text(const json_t *o, const char *key, char **ret, struct error *reterr)
-{
-	const char *text;
-	char *copy;
-	int r;
-
-	r = json_get_text(o, key, &text, reterr);
-	if (r < 0)
-		return r;
-	copy = strdup(text);
-	if (!copy)
-		return -ENOMEM;
-	*ret = copy;
-	return 0;
-}
-
 int member_copy_nullable_text(const json_t *o, const char *key, char **ret, struct error *reterr)
 {
 	const json_t *v = json_object_get(o, key);
 
 	if (json_is_null(v))
 		return 0;
-	return member_copy_text(o, key, ret, reterr);
+	return json_copy_text(o, key, ret, reterr);
 }
 
 int member_get_time(const json_t *o, const char *key, int64_t *ret, struct error *reterr)

@@ -10,9 +10,6 @@
 /* The last second that the text form of a time can say, 9999-12-31T23:59:59Z. */
 #define MEMBER_UTC_MAX_S INT64_C(253402300799)
 
-/* A required string as heap text; *ret is set on success only. */
-int member_copy_text(const json_t *o, const char *key, char **ret, struct error *reterr)
-	MUST_CHECK;
 /* A required member that is a string or null; *ret stays NULL for null. */
 int member_copy_nullable_text(const json_t *o, const char *key, char **ret,
 	struct error *reterr) MUST_CHECK;

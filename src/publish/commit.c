@@ -108,23 +108,6 @@ int commit_check_keys(const struct repository *r, const char *role, const struct
 	return check_count(role, found, keys, reterr);
 }
 
-static int write_file(const struct repository *r, const char *role, uint64_t version,
-	const struct buffer *bytes, struct error *reterr)
-{
-	char name[512];
-	int result;
-
-	if (version > 0)
-		(void)snprintf(name, sizeof name, REPOSITORY_METADATA "/%llu.%s.json",
-			(unsigned long long)version, role);
-	else
-		(void)snprintf(name, sizeof name, REPOSITORY_METADATA "/%s.json", role);
-	result = file_replace(r->fd, name, bytes->data, bytes->len, 0644);
-	if (result < 0)
-		return error_set(reterr, result, "%s/%s: %s", r->path, name, error_text(result));
-	return 0;
-}
-
 /* The next version is in place on disk: let the repository in memory follow. */
 static int take_role(struct repository_role *role, struct buffer *bytes, struct trust_metadata **md,
 	struct error *reterr)
@@ -198,7 +181,7 @@ int commit_base(struct repository *r, struct repository_role *base, const struct
 
 	result = sign_base(r, base, keys, now_utc_s, false, &bytes, &md, reterr);
 	if (result == 0)
-		result = write_file(r, base->name, base->file.version + 1, &bytes, reterr);
+		result = repository_write_metadata(r, base->name, base->file.version + 1, &bytes, reterr);
 	return result < 0 ? result : take_role(base, &bytes, &md, reterr);
 }
 
@@ -224,7 +207,7 @@ int commit_signed_base(const struct repository *r, const struct repository_role 
 		trust_delegations_role(delegations, base->name), &delegations->keyring, base->name,
 		reterr);
 	return result < 0 ? result
-			  : write_file(r, base->name, base->file.version, &bytes, reterr);
+			  : repository_write_metadata(r, base->name, base->file.version, &bytes, reterr);
 }
 
 /* A copy of what was signed before, one version on, with new times. */
@@ -256,7 +239,7 @@ static int write_targets(struct repository *r, json_t *signed_part, const struct
 
 	result = sign(&s, signed_part, &bytes, &md, reterr);
 	if (result == 0)
-		result = write_file(r, "targets", targets->file.version + 1, &bytes, reterr);
+		result = repository_write_metadata(r, "targets", targets->file.version + 1, &bytes, reterr);
 	return result < 0 ? result : take_role(targets, &bytes, &md, reterr);
 }
 
@@ -341,7 +324,7 @@ static int write_first_role(struct repository *r, const struct commit_new_base *
 		result = trust_metadata_decode(bytes.data, bytes.len, TRUST_TARGETS, base->id, &md,
 			reterr);
 	if (result == 0)
-		result = write_file(r, base->id, md->version, &bytes, reterr);
+		result = repository_write_metadata(r, base->id, md->version, &bytes, reterr);
 	if (result < 0)
 		return result;
 	role->name = strdup(base->id);
@@ -424,7 +407,7 @@ int commit_prepare_root(const struct repository *r, json_t *roles, json_t *keys,
 int commit_prepared_root(struct repository *r, const struct buffer *bytes,
 	struct trust_metadata **taken, struct error *reterr)
 {
-	int result = write_file(r, "root", (*taken)->version, bytes, reterr);
+	int result = repository_write_metadata(r, "root", (*taken)->version, bytes, reterr);
 
 	if (result < 0)
 		return result;
@@ -466,7 +449,7 @@ static int write_snapshot(struct repository *r, const struct keyring *keys, int6
 	result = trust_snapshot_build(&spec, &signed_part, reterr);
 	if (result == 0)
 		result = sign(&s, signed_part, out, ret, reterr);
-	return result < 0 ? result : write_file(r, "snapshot", spec.version, out, reterr);
+	return result < 0 ? result : repository_write_metadata(r, "snapshot", spec.version, out, reterr);
 }
 
 int commit_online(struct repository *r, const struct keyring *snapshot,
@@ -492,7 +475,7 @@ int commit_online(struct repository *r, const struct keyring *snapshot,
 	if (result == 0)
 		result = sign(&s, signed_part, &last, &new_timestamp, reterr);
 	if (result == 0)
-		result = write_file(r, "timestamp", 0, &last, reterr);
+		result = repository_write_metadata(r, "timestamp", 0, &last, reterr);
 	if (result < 0)
 		return result;
 	trust_metadata_free(r->snapshot);

@@ -15,19 +15,27 @@
 #include "publish/record.h"
 #include "trust/bounds.h"
 
+#define METADATA_NAME_MAX 512
+
+/* Where a role's file lies in the folder. version 0: its name has none, as the timestamp's. */
+static void metadata_name(char name[static METADATA_NAME_MAX], const char *role, uint64_t version)
+{
+	if (version > 0)
+		(void)snprintf(name, METADATA_NAME_MAX, REPOSITORY_METADATA "/%llu.%s.json",
+			(unsigned long long)version, role);
+	else
+		(void)snprintf(name, METADATA_NAME_MAX, REPOSITORY_METADATA "/%s.json", role);
+}
+
 /* One metadata file: bytes and what they say. name is "root", "timestamp" …; version 0: none. */
 static int read_metadata(const struct repository *r, const char *role, uint64_t version,
 	enum trust_type type, struct buffer *out, struct trust_metadata **ret,
 	struct error *reterr)
 {
-	char name[512];
+	char name[METADATA_NAME_MAX];
 	int result;
 
-	if (version > 0)
-		(void)snprintf(name, sizeof name, REPOSITORY_METADATA "/%llu.%s.json",
-			(unsigned long long)version, role);
-	else
-		(void)snprintf(name, sizeof name, REPOSITORY_METADATA "/%s.json", role);
+	metadata_name(name, role, version);
 	result = file_read(r->fd, name, TRUST_TARGETS_MAX_BYTES, out);
 	if (result == -ENOENT)
 		return result;
@@ -37,6 +45,19 @@ static int read_metadata(const struct repository *r, const char *role, uint64_t 
 	if (result < 0)
 		error_prefix(reterr, "%s", r->path);
 	return result;
+}
+
+int repository_write_metadata(const struct repository *r, const char *role, uint64_t version,
+	const struct buffer *bytes, struct error *reterr)
+{
+	char name[METADATA_NAME_MAX];
+	int result;
+
+	metadata_name(name, role, version);
+	result = file_replace(r->fd, name, bytes->data, bytes->len, 0644);
+	if (result < 0)
+		return error_set(reterr, result, "%s/%s: %s", r->path, name, error_text(result));
+	return 0;
 }
 
 static int wrong(const struct repository *r, const char *what, struct error *reterr)

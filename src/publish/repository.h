@@ -74,6 +74,10 @@ int repository_open(const char *path, enum repository_flags flags, struct reposi
 void repository_free(struct repository *r);
 DEFINE_FREEP(repository)
 
+/* Write a role's file in place of what has its name; version 0 is the timestamp's, which has none. */
+int repository_write_metadata(const struct repository *r, const char *role, uint64_t version,
+	const struct buffer *bytes, struct error *reterr) MUST_CHECK;
+
 /* The role of a base; -BSI_E_BASE with words where the repository has no such base. */
 int repository_base(const struct repository *r, const char *base, struct repository_role **ret,
 	struct error *reterr) MUST_CHECK;

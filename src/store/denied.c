@@ -33,30 +33,18 @@ const struct denied_entry *denied_find(const struct denied *denied, const char *
 	return NULL;
 }
 
-static int copy_text(const json_t *o, const char *key, char **ret, struct error *reterr)
-{
-	const char *text;
-	int r;
-
-	r = json_get_text(o, key, &text, reterr);
-	if (r < 0)
-		return r;
-	*ret = strdup(text);
-	return *ret ? 0 : -ENOMEM;
-}
-
 static int decode_entry(const json_t *o, struct denied_entry *e, struct error *reterr)
 {
 	const char *time;
 	int r;
 
-	r = copy_text(o, "base", &e->base, reterr);
+	r = json_copy_text(o, "base", &e->base, reterr);
 	if (r == 0)
-		r = copy_text(o, "letter", &e->letter, reterr);
+		r = json_copy_text(o, "letter", &e->letter, reterr);
 	if (r == 0)
 		r = json_get_u64(o, "build", INT64_MAX, &e->build, reterr);
 	if (r == 0)
-		r = copy_text(o, "reason", &e->reason, reterr);
+		r = json_copy_text(o, "reason", &e->reason, reterr);
 	if (r == 0)
 		r = json_get_text(o, "time", &time, reterr);
 	if (r == 0 && utc_parse(time, &e->utc_s) < 0)

@@ -232,18 +232,6 @@ int store_generation_write(struct store *s, const struct generation *g, uint64_t
 	return 0;
 }
 
-static int copy_text(const json_t *o, const char *key, char **ret, struct error *reterr)
-{
-	const char *text;
-	int r;
-
-	r = json_get_text(o, key, &text, reterr);
-	if (r < 0)
-		return r;
-	*ret = strdup(text);
-	return *ret ? 0 : -ENOMEM;
-}
-
 static int decode_components(const json_t *content, struct generation *g, struct error *reterr)
 {
 	json_t *array;
@@ -260,11 +248,11 @@ static int decode_components(const json_t *content, struct generation *g, struct
 		struct generation_component *c = &g->components[i];
 		const json_t *o = json_array_get(array, i);
 
-		r = copy_text(o, "name", &c->name, reterr);
+		r = json_copy_text(o, "name", &c->name, reterr);
 		if (r == 0)
 			r = json_get_digest(o, "image", &c->image, reterr);
 		if (r == 0)
-			r = copy_text(o, "set", &c->set, reterr);
+			r = json_copy_text(o, "set", &c->set, reterr);
 	}
 	return r;
 }
@@ -277,9 +265,9 @@ static int decode(const json_t *content, struct generation *g, struct digest *re
 
 	r = json_get_u64(content, "number", INT64_MAX, &g->number, reterr);
 	if (r == 0)
-		r = copy_text(content, "base", &g->base, reterr);
+		r = json_copy_text(content, "base", &g->base, reterr);
 	if (r == 0)
-		r = copy_text(content, "letter", &g->letter, reterr);
+		r = json_copy_text(content, "letter", &g->letter, reterr);
 	if (r == 0)
 		r = json_get_u64(content, "build", INT64_MAX, &g->build, reterr);
 	if (r == 0)
