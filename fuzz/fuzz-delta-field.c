@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The scan of an old file for references, as x86-64 and as AArch64, and what can be derived. */
+/*
+ * The scan of an old file for references, of each machine that is known and as an object too, and
+ * what can be derived.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "delta/derive.h"
 #include "delta/field.h"
+#include "delta/object.h"
 
+#define TYPE_AT 16U
 #define MACHINE_AT 18U
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -15,6 +20,7 @@ static void scan(const uint8_t *data, size_t size)
 {
 	AUTO(field_map) struct field_map *m = NULL;
 	struct field_site site;
+	struct object_base base;
 
 	if (field_map_new(data, size, &m) < 0)
 		return;
@@ -23,6 +29,8 @@ static void scan(const uint8_t *data, size_t size)
 			__builtin_trap();
 		else if (field_at(m, at) == FIELD_SITE)
 			(void)field_site_at(m, at, &site);
+		else if (m->elf.is_object)
+			(void)object_base_of(m, at, &base);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -41,6 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			__builtin_trap();
 	if (size > MACHINE_AT) {
 		copy[MACHINE_AT] = copy[MACHINE_AT] == 62 ? 183 : 62;
+		scan(copy, size);
+		copy[TYPE_AT] ^= 2; /* a library is an object, and an object a library */
 		scan(copy, size);
 	}
 	free(copy);

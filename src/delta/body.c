@@ -33,6 +33,8 @@ struct body {
 	struct bit_model choice[FIELD_KIND_MAX][MISS_MODELS];
 	struct number_model distance[FIELD_KIND_MAX];
 	struct bit_model distance_sign[FIELD_KIND_MAX];
+	struct bit_model bases_off; /* of sections of an object */
+	struct number_model base;
 	int64_t recent[PREDICT_RECENT];
 	struct body_stats stats;
 };
@@ -53,6 +55,7 @@ struct body_walk {
 	size_t headers_end;
 	struct elf new_elf;
 	bool has_new_elf;
+	uint64_t bases[ELF_SECTIONS_MAX]; /* of an object: where the new file's sections start */
 };
 
 void body_free(struct body *b)
@@ -86,6 +89,8 @@ int body_new(unsigned model_bits, struct body **ret)
 		for (unsigned j = 0; j < 3; j++)
 			bit_model_init(&b->seek_kind[j][i], 32768, BIT_LIMIT_QUICK);
 	}
+	bit_model_init(&b->bases_off, 8192, BIT_LIMIT_QUICK);
+	number_model_init(&b->base);
 	number_model_init(&b->rest_len);
 	number_model_init(&b->derived_len);
 	number_model_init(&b->seek);
@@ -560,12 +565,18 @@ static void body_code_sent_field(struct body_walk *w, unsigned tail, size_t repe
 	body_advance(w, 4, false);
 }
 
+/* Is its code x86, of 64 or 32 bits? The model of code knows no other. */
+static bool body_is_x86(const struct field_map *old)
+{
+	return old->elf.machine == ELF_MACHINE_X86_64 || old->elf.machine == ELF_MACHINE_I386;
+}
+
 static void body_code_sent(struct body_walk *w, size_t n)
 {
 	size_t end = w->new_at + n;
 	uint64_t mark = body_mark(w);
 	bool is_code = w->class == LITERAL_CODE && w->has_new_elf && w->predict.new_elf &&
-		       w->f->old->elf.machine == ELF_MACHINE_X86_64;
+		       body_is_x86(w->f->old) && !w->f->old->elf.is_object;
 
 	literal_begin(w->b->literal, w->new_at, w->class);
 	while (w->new_at < end && !w->c->err) {
@@ -591,8 +602,7 @@ static void body_code_sent(struct body_walk *w, size_t n)
 
 static enum literal_class body_class(const struct field_map *old, uint64_t at)
 {
-	/* the model of code knows the instructions of x86-64 only */
-	if (old->elf.machine != ELF_MACHINE_X86_64)
+	if (!body_is_x86(old))
 		return LITERAL_DATA;
 	for (unsigned i = 0; i < old->elf.n_sections; i++) {
 		const struct elf_section *s = &old->elf.sections[i];
@@ -655,11 +665,66 @@ static void body_train(struct body_walk *w)
 			to = from + budget;
 		literal_train(w->b->literal, (size_t)from, (size_t)to,
 			      body_class(w->f->old, middle ? middle - 1 : 0));
-		if (w->f->old->elf.machine == ELF_MACHINE_X86_64)
+		if (body_is_x86(w->f->old) && !w->f->old->elf.is_object)
 			body_train_targets(w, (size_t)from, (size_t)to);
 		budget -= to - from;
 		done_to = (size_t)to;
 	}
+}
+
+/* Encoding: the section of the new object that an old one has become, by name and number. */
+static const struct elf_section *body_section_now(const struct elf *old, unsigned index,
+						  const struct elf *new)
+{
+	unsigned before = 0;
+
+	for (unsigned i = 0; i < index; i++)
+		before += strcmp(old->sections[i].name, old->sections[index].name) == 0;
+	for (unsigned i = 0; i < new->n_sections; i++)
+		if (strcmp(new->sections[i].name, old->sections[index].name) == 0 && !before--)
+			return &new->sections[i];
+	return NULL;
+}
+
+/* Where a section of an object starts, if it goes as its first byte does. */
+static uint64_t body_base_guess(const struct body_walk *w, const struct elf_section *s)
+{
+	if (s->kind == ELF_SECTION_NOBITS)
+		return s->addr - w->f->old->elf.file_bytes + w->f->new_len;
+	return move_offset(w->moves, s->offset);
+}
+
+/* Where the sections of an object start: as their first bytes go, or how far that is off. */
+static int body_code_bases(struct body_walk *w)
+{
+	const struct elf *old = &w->f->old->elf;
+	AUTO_FREE struct elf *new = calloc(1, sizeof(*new));
+	uint64_t mark = coder_spent(w->c);
+	bool off = false;
+
+	if (!new)
+		return -ENOMEM;
+	if (w->c->encoding)
+		(void)elf_parse(new, w->f->new, w->f->new_len);
+	for (unsigned i = 0; i < old->n_sections; i++) {
+		const struct elf_section *now = body_section_now(old, i, new);
+
+		w->bases[i] = body_base_guess(w, &old->sections[i]);
+		if (w->c->encoding && now && old->sections[i].bytes) {
+			off |= now->addr != w->bases[i];
+			w->bases[i] = now->addr;
+		}
+	}
+	off = coder_bit(w->c, &w->b->bases_off, off);
+	for (unsigned i = 0; i < old->n_sections && off; i++) {
+		uint64_t guess = body_base_guess(w, &old->sections[i]);
+
+		if (old->sections[i].bytes)
+			w->bases[i] = guess + (uint64_t)coder_signed(w->c, &w->b->base,
+								     (int64_t)(w->bases[i] - guess));
+	}
+	w->b->stats.cost[BODY_COST_OPS] += coder_spent(w->c) - mark;
+	return w->c->err;
 }
 
 int body_code(struct body *b, struct coder *c, const struct body_file *file)
@@ -674,13 +739,18 @@ int body_code(struct body *b, struct coder *c, const struct body_file *file)
 		return r;
 	w.moves = moves;
 	if (file->old->elf.machine != ELF_MACHINE_NONE)
-		w.headers_end = (size_t)file->old->elf.segments_offset +
-				file->old->elf.n_segment_headers * 56U;
+		w.headers_end = elf_headers_end(&file->old->elf);
 	predict_init(&w.predict, file->old, moves, file->new, b->recent);
+	w.predict.bases = w.bases;
+	if (file->old->elf.is_object)
+		r = body_code_bases(&w);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < file->n_ops; i++)
 		has_sent |= file->ops[i].rest == OP_REST_BYTES && file->ops[i].rest_len;
 	r = literal_start(b->literal, file->old->data, file->old->len,
-			  &(struct literal_new){file->new, file->behind, file->place}, has_sent);
+			  &(struct literal_new){file->new, file->behind, file->place,
+					      file->old->elf.machine == ELF_MACHINE_I386}, has_sent);
 	if (r < 0)
 		return r;
 	if (has_sent && file->train_shift)

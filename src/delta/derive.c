@@ -11,7 +11,6 @@
 #define FRAME_HEADER_BYTES 12U
 #define FRAME_ENTRY_BYTES 8U
 #define HASH_HEADER_BYTES 16U
-#define SYMBOL_BYTES 24U
 #define DEBUGLINK_CRC_BYTES 4U
 #define NOTE_HEADER_BYTES 16U
 #define WORK_FACTOR_MAX 8U
@@ -134,7 +133,7 @@ static int derive_frame_header(uint8_t *data, const struct elf *e, const struct 
 
 	if (!frames)
 		return -BSI_E_FORMAT;
-	frame_walk_init(&walk, data, frames);
+	frame_walk_init(&walk, data, frames, e->shape->word);
 	while (found < n && frame_walk_next(&walk, &r)) {
 		uint64_t begin, record;
 
@@ -161,6 +160,12 @@ static uint32_t derive_name_hash(const uint8_t *names, uint64_t bytes, uint32_t 
 	return h;
 }
 
+/* A bit of the filter, whose words are as long as an address: little-endian, so a byte will do. */
+static void derive_filter(uint8_t *word, uint32_t bit)
+{
+	word[bit / 8] |= (uint8_t)(1U << bit % 8);
+}
+
 static int derive_gnu_hash(uint8_t *data, const struct elf *e, const struct elf_section *s)
 {
 	const struct elf_section *symbols = elf_find(e, ELF_SECTION_DYNSYM);
@@ -168,27 +173,28 @@ static int derive_gnu_hash(uint8_t *data, const struct elf *e, const struct elf_
 	uint8_t *head = data + s->offset, *filter, *buckets, *chains;
 	uint64_t n_buckets = elf_u32(head), first = elf_u32(head + 4);
 	uint64_t n_words = elf_u32(head + 8), shift = elf_u32(head + 12), n;
+	unsigned word_bytes = e->shape->word, bits = 8 * word_bytes;
 	/* names may overlap, but not so that reading them takes for ever */
 	uint64_t previous = UINT64_MAX, fixed, work = WORK_FACTOR_MAX * e->file_bytes;
 
 	if (!symbols || !names || !n_buckets || !n_words || shift > 31)
 		return -BSI_E_FORMAT;
-	n = symbols->bytes / SYMBOL_BYTES;
-	fixed = HASH_HEADER_BYTES + 8 * n_words + 4 * n_buckets;
+	n = symbols->bytes / e->shape->symbol;
+	fixed = HASH_HEADER_BYTES + word_bytes * n_words + 4 * n_buckets;
 	if (first > n || fixed > s->bytes || (s->bytes - fixed) / 4 != n - first)
 		return -BSI_E_FORMAT;
 	memset(head + HASH_HEADER_BYTES, 0, (size_t)s->bytes - HASH_HEADER_BYTES);
 	filter = head + HASH_HEADER_BYTES;
-	buckets = filter + 8 * n_words;
+	buckets = filter + word_bytes * n_words;
 	chains = buckets + 4 * n_buckets;
 	for (uint64_t i = first; i < n; i++) {
-		uint32_t h = derive_name_hash(data + names->offset, names->bytes,
-					      elf_u32(data + symbols->offset + i * SYMBOL_BYTES),
+		const uint8_t *symbol = data + symbols->offset + i * e->shape->symbol;
+		uint32_t h = derive_name_hash(data + names->offset, names->bytes, elf_u32(symbol),
 					      &work);
-		uint8_t *word = filter + 8 * (h / 64 % n_words);
+		uint8_t *word = filter + word_bytes * (h / bits % n_words);
 
-		elf_put_u64(word, elf_u64(word) | UINT64_C(1) << h % 64 |
-					  UINT64_C(1) << (h >> shift) % 64);
+		derive_filter(word, h % bits);
+		derive_filter(word, (h >> shift) % bits);
 		if (!elf_u32(buckets + 4 * (h % n_buckets)))
 			elf_put_u32(buckets + 4 * (h % n_buckets), (uint32_t)i);
 		elf_put_u32(chains + 4 * (i - first), h & ~1U);

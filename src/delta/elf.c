@@ -3,13 +3,12 @@
 
 #include <string.h>
 
-#define ELF_HEADER_BYTES 64U
-#define SEGMENT_HEADER_BYTES 56U
-#define SECTION_HEADER_BYTES 64U
 #define SEGMENT_HEADERS_MAX 64U
 
+#define MACHINE_386 3
 #define MACHINE_X86_64 62
 #define MACHINE_AARCH64 183
+#define ET_REL 1
 #define ET_EXEC 2
 /* Below this a number is too likely no address. */
 #define FIXED_ADDR_MIN 0x10000U
@@ -22,6 +21,7 @@
 #define SHT_DYNAMIC 6
 #define SHT_NOTE 7
 #define SHT_NOBITS 8
+#define SHT_REL 9
 #define SHT_DYNSYM 11
 #define SHT_INIT_ARRAY 14
 #define SHT_FINI_ARRAY 15
@@ -36,74 +36,101 @@
 #define SHF_EXECINSTR 4
 #define SHF_TLS 0x400
 
+static const struct elf_shape elf_shape_32 = {4, 52, 32, 40, 16, 8};
+static const struct elf_shape elf_shape_64 = {8, 64, 56, 64, 24, 24};
+
+static enum elf_machine elf_machine_of(const struct elf_shape *shape, unsigned machine)
+{
+	if (shape->word == 4)
+		return machine == MACHINE_386 ? ELF_MACHINE_I386 : ELF_MACHINE_NONE;
+	if (machine == MACHINE_X86_64)
+		return ELF_MACHINE_X86_64;
+	return machine == MACHINE_AARCH64 ? ELF_MACHINE_AARCH64 : ELF_MACHINE_NONE;
+}
+
+/* Places in the header count in words from the entry point on. */
 static bool elf_parse_header(struct elf *e, const uint8_t *data, size_t len, uint64_t file_bytes)
 {
-	static const uint8_t ident[7] = {0x7f, 'E', 'L', 'F', 2, 1, 1};
-	uint64_t n;
+	static const uint8_t magic[4] = {0x7f, 'E', 'L', 'F'};
+	unsigned word, n;
 
 	memset(e, 0, sizeof(*e));
-	if (len < ELF_HEADER_BYTES || memcmp(data, ident, sizeof(ident)) != 0)
+	e->shape = &elf_shape_64;
+	if (len < elf_shape_32.header || memcmp(data, magic, sizeof(magic)) != 0 || data[5] != 1 ||
+	    data[6] != 1 || (data[4] != 1 && data[4] != 2))
 		return false;
-	if (elf_u16(data + 54) != SEGMENT_HEADER_BYTES)
+	if (data[4] == 1)
+		e->shape = &elf_shape_32;
+	if (len < e->shape->header)
 		return false;
+	word = e->shape->word;
 	e->file_bytes = file_bytes;
-	e->segments_offset = elf_u64(data + 32);
-	e->sections_offset = elf_u64(data + 40);
-	n = elf_u16(data + 56);
-	if (n > SEGMENT_HEADERS_MAX || e->segments_offset > file_bytes ||
-	    n * SEGMENT_HEADER_BYTES > file_bytes - e->segments_offset)
+	e->is_object = elf_u16(data + 16) == ET_REL;
+	e->segments_offset = elf_word(e, data + 24 + word);
+	e->sections_offset = elf_word(e, data + 24 + 2 * word);
+	n = elf_u16(data + 32 + 3 * word);
+	if (e->is_object) {
+		if (n)
+			return false;
+		e->segments_offset = e->shape->header;
+	} else if (elf_u16(data + 30 + 3 * word) != e->shape->segment) {
 		return false;
-	e->n_segment_headers = (unsigned)n;
-	n = elf_u16(data + 60);
-	if (elf_u16(data + 58) == SECTION_HEADER_BYTES && e->sections_offset <= file_bytes &&
-	    n <= ELF_SECTIONS_MAX && n * SECTION_HEADER_BYTES <= file_bytes - e->sections_offset)
-		e->n_section_headers = (unsigned)n;
+	}
+	if (n > SEGMENT_HEADERS_MAX || e->segments_offset > file_bytes ||
+	    (uint64_t)n * e->shape->segment > file_bytes - e->segments_offset)
+		return false;
+	e->n_segment_headers = n;
+	n = elf_u16(data + 36 + 3 * word);
+	if (elf_u16(data + 34 + 3 * word) == e->shape->section &&
+	    e->sections_offset <= file_bytes && n <= ELF_SECTIONS_MAX &&
+	    (uint64_t)n * e->shape->section <= file_bytes - e->sections_offset)
+		e->n_section_headers = n;
 	return true;
 }
 
-size_t elf_headers_end(const uint8_t *data, size_t len)
+size_t elf_headers_end(const struct elf *e)
 {
-	struct elf e;
+	return (size_t)e->segments_offset + e->n_segment_headers * (size_t)e->shape->segment;
+}
 
-	if (!elf_parse_header(&e, data, len, UINT64_MAX >> 1) || e.segments_offset > UINT32_MAX)
-		return 0;
-	return (size_t)e.segments_offset + e.n_segment_headers * SEGMENT_HEADER_BYTES;
+/* One program header; false where it makes no sense. */
+static bool elf_parse_segment(struct elf *e, const uint8_t *p, uint64_t file_bytes)
+{
+	struct elf_segment *s = &e->segments[e->n_segments];
+	unsigned word = e->shape->word;
+
+	if (elf_u32(p) != PT_LOAD)
+		return true;
+	if (e->n_segments == ELF_SEGMENTS_MAX)
+		return false;
+	s->executable = elf_u32(p + (word == 8 ? 4 : 24)) & PF_X;
+	s->offset = elf_word(e, p + word);
+	s->addr = elf_word(e, p + 2 * word);
+	s->file_bytes = elf_word(e, p + 4 * word);
+	s->memory_bytes = elf_word(e, p + 5 * word);
+	if (s->offset > file_bytes || s->file_bytes > file_bytes - s->offset ||
+	    s->memory_bytes < s->file_bytes || s->addr > INT64_MAX || s->memory_bytes > INT64_MAX)
+		return false;
+	e->n_segments++;
+	return true;
 }
 
 bool elf_parse_segments(struct elf *e, const uint8_t *data, size_t len, uint64_t file_bytes)
 {
-	unsigned machine;
-
-	if (!elf_parse_header(e, data, len, file_bytes))
+	if (!elf_parse_header(e, data, len, file_bytes) || elf_headers_end(e) > len)
 		return false;
-	if (e->segments_offset + e->n_segment_headers * SEGMENT_HEADER_BYTES > len)
-		return false;
-	for (unsigned i = 0; i < e->n_segment_headers; i++) {
-		const uint8_t *p = data + e->segments_offset + i * SEGMENT_HEADER_BYTES;
-		struct elf_segment *s = &e->segments[e->n_segments];
-
-		if (elf_u32(p) != PT_LOAD)
-			continue;
-		if (e->n_segments == ELF_SEGMENTS_MAX)
+	for (unsigned i = 0; i < e->n_segment_headers; i++)
+		if (!elf_parse_segment(e, data + e->segments_offset + i * e->shape->segment,
+				       file_bytes))
 			return false;
-		s->executable = elf_u32(p + 4) & PF_X;
-		s->offset = elf_u64(p + 8);
-		s->addr = elf_u64(p + 16);
-		s->file_bytes = elf_u64(p + 32);
-		s->memory_bytes = elf_u64(p + 40);
-		if (s->offset > file_bytes || s->file_bytes > file_bytes - s->offset ||
-		    s->memory_bytes < s->file_bytes || s->addr > INT64_MAX ||
-		    s->memory_bytes > INT64_MAX)
-			return false;
-		e->n_segments++;
+	if (e->is_object) {
+		e->segments[0] = (struct elf_segment){.file_bytes = file_bytes,
+						      .memory_bytes = file_bytes, .executable = true};
+		e->n_segments = 1;
 	}
 	e->is_fixed = elf_u16(data + 16) == ET_EXEC && e->n_segments &&
 		      e->segments[0].addr >= FIXED_ADDR_MIN;
-	machine = elf_u16(data + 18);
-	if (machine == MACHINE_X86_64)
-		e->machine = ELF_MACHINE_X86_64;
-	else if (machine == MACHINE_AARCH64)
-		e->machine = ELF_MACHINE_AARCH64;
+	e->machine = elf_machine_of(e->shape, elf_u16(data + 18));
 	return e->machine != ELF_MACHINE_NONE;
 }
 
@@ -129,13 +156,16 @@ static enum elf_section_kind elf_kind_by_name(const char *name)
 	return ELF_SECTION_OTHER;
 }
 
-static enum elf_section_kind elf_kind_of(uint32_t type, uint64_t flags, const char *name)
+static enum elf_section_kind elf_kind_of(const struct elf_shape *shape, uint32_t type, uint64_t flags,
+					 const char *name)
 {
 	switch (type) {
+	case SHT_REL:
+		return shape->word == 4 ? ELF_SECTION_RELA : ELF_SECTION_OTHER;
 	case SHT_RELA:
-		return ELF_SECTION_RELA;
+		return shape->word == 8 ? ELF_SECTION_RELA : ELF_SECTION_OTHER;
 	case SHT_RELR:
-		return ELF_SECTION_RELR;
+		return shape->word == 8 ? ELF_SECTION_RELR : ELF_SECTION_OTHER;
 	case SHT_HASH:
 		return ELF_SECTION_HASH;
 	case SHT_GNU_HASH:
@@ -175,39 +205,66 @@ static const char *elf_name(const uint8_t *data, size_t len, uint64_t table, uin
 	return (const char *)(data + table + offset);
 }
 
+/* Zeroed sections of an object lie behind the file, one after the other. */
+static void elf_place_section(struct elf *e, struct elf_section *s)
+{
+	uint64_t end = e->segments[0].memory_bytes;
+
+	s->addr = s->offset;
+	if (s->kind != ELF_SECTION_NOBITS || !s->bytes)
+		return;
+	s->addr = end;
+	if (s->bytes <= INT32_MAX - (end < INT32_MAX ? end : INT32_MAX))
+		e->segments[0].memory_bytes += s->bytes;
+	else
+		s->bytes = 0;
+}
+
+static void elf_parse_section(struct elf *e, const uint8_t *p, const char *name, size_t len,
+			      struct elf_section *s)
+{
+	unsigned word = e->shape->word;
+	uint64_t flags = elf_word(e, p + 8);
+
+	s->kind = elf_kind_of(e->shape, elf_u32(p + 4), flags, name);
+	s->is_plt = s->kind == ELF_SECTION_CODE && strcmp(name, ".plt") == 0;
+	s->is_plt_rela = s->kind == ELF_SECTION_RELA &&
+			 strcmp(name, word == 8 ? ".rela.plt" : ".rel.plt") == 0;
+	s->name = name;
+	s->is_thread_zeros = s->kind == ELF_SECTION_NOBITS && flags & SHF_TLS;
+	s->allocated = flags & SHF_ALLOC;
+	s->writable = flags & SHF_WRITE;
+	s->addr = elf_word(e, p + 8 + word);
+	s->offset = elf_word(e, p + 8 + 2 * word);
+	s->bytes = elf_word(e, p + 8 + 3 * word);
+	s->link = elf_u32(p + 8 + 4 * word);
+	s->info = elf_u32(p + 12 + 4 * word);
+	s->entry_bytes = elf_word(e, p + 16 + 5 * word);
+	if (s->kind != ELF_SECTION_NOBITS && (s->offset > len || s->bytes > len - s->offset)) {
+		s->kind = ELF_SECTION_NOBITS;
+		s->bytes = 0;
+	}
+	if (e->is_object)
+		elf_place_section(e, s);
+}
+
 bool elf_parse(struct elf *e, const uint8_t *data, size_t len)
 {
 	uint64_t names = len, total = 0;
-	unsigned names_index;
+	unsigned names_index, word;
 
 	if (!elf_parse_segments(e, data, len, len))
 		return false;
-	names_index = elf_u16(data + 62);
+	word = e->shape->word;
+	names_index = elf_u16(data + 38 + 3 * word);
 	if (names_index < e->n_section_headers)
-		names = elf_u64(data + e->sections_offset + names_index * SECTION_HEADER_BYTES + 24);
+		names = elf_word(e, data + e->sections_offset + names_index * e->shape->section +
+					    8 + 2 * word);
 	for (unsigned i = 0; i < e->n_section_headers; i++) {
-		const uint8_t *p = data + e->sections_offset + i * SECTION_HEADER_BYTES;
+		const uint8_t *p = data + e->sections_offset + i * e->shape->section;
 		struct elf_section *s = &e->sections[i];
-		const char *name = elf_name(data, len, names, elf_u32(p));
-		uint64_t flags = elf_u64(p + 8);
 
-		s->kind = elf_kind_of(elf_u32(p + 4), flags, name);
-		s->is_plt = s->kind == ELF_SECTION_CODE && strcmp(name, ".plt") == 0;
-		s->is_plt_rela = s->kind == ELF_SECTION_RELA && strcmp(name, ".rela.plt") == 0;
-		s->name = name;
-		s->is_thread_zeros = s->kind == ELF_SECTION_NOBITS && flags & SHF_TLS;
-		s->allocated = flags & SHF_ALLOC;
-		s->writable = flags & SHF_WRITE;
-		s->addr = elf_u64(p + 16);
-		s->offset = elf_u64(p + 24);
-		s->bytes = elf_u64(p + 32);
-		s->link = elf_u32(p + 40);
-		s->entry_bytes = elf_u64(p + 56);
-		if (s->kind != ELF_SECTION_NOBITS &&
-		    (s->offset > len || s->bytes > len - s->offset)) {
-			s->kind = ELF_SECTION_NOBITS;
-			s->bytes = 0;
-		}
+		elf_parse_section(e, p, elf_name(data, len, names, elf_u32(p)), len, s);
 		if (s->kind != ELF_SECTION_NOBITS)
 			total += s->bytes;
 		/* sections that overlap more than a little are no sections */
@@ -296,5 +353,16 @@ const struct elf_section *elf_find(const struct elf *e, enum elf_section_kind ki
 	for (unsigned i = 0; i < e->n_sections; i++)
 		if (e->sections[i].kind == kind)
 			return &e->sections[i];
+	return NULL;
+}
+
+const struct elf_section *elf_section_at(const struct elf *e, uint64_t offset)
+{
+	for (unsigned i = 0; i < e->n_sections; i++) {
+		const struct elf_section *s = &e->sections[i];
+
+		if (s->kind != ELF_SECTION_NOBITS && offset >= s->offset && offset - s->offset < s->bytes)
+			return s;
+	}
 	return NULL;
 }

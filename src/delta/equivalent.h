@@ -20,7 +20,7 @@ struct difference {
 
 /*
  * *ret_equal; if it is false, *ret holds the first difference found. Byte-identical files of any
- * kind are equal; others that are no ELF files that are understood are different. -ENOMEM.
+ * kind are equal; others that are no linked ELF files of 64 bits are different. -ENOMEM.
  */
 int equivalent_check(const uint8_t *old, size_t old_len, const uint8_t *new, size_t new_len,
 		     bool *ret_equal, struct difference *ret) MUST_CHECK;

@@ -5,20 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEGMENT_HEADER_BYTES 56U
-#define SECTION_HEADER_BYTES 64U
+#include "delta/object.h"
+
 #define RELA_BYTES 24U
-#define SYMBOL_BYTES 24U
 #define WORD_BYTES 8U
 #define HASH_HEADER_BYTES 8U
 
-#define R_X86_64_GLOB_DAT 6
+/* the first two are those of 32-bit x86 too */
 #define R_X86_64_JUMP_SLOT 7
 #define R_X86_64_RELATIVE 8
 #define R_X86_64_IRELATIVE 37
+#define R_386_IRELATIVE 42
 #define R_AARCH64_JUMP_SLOT 1026
 #define R_AARCH64_RELATIVE 1027
 #define R_AARCH64_IRELATIVE 1032
+
+#define TAG_PLTGOT 3
 
 size_t field_next(const struct field_map *m, size_t at, size_t end)
 {
@@ -42,45 +44,60 @@ size_t field_next(const struct field_map *m, size_t at, size_t end)
 
 static void field_mark_value(struct field_map *m, size_t at, enum field_kind kind)
 {
-	if (elf_u64(m->data + at))
+	if (field_width(kind) == 8 ? elf_u64(m->data + at) : elf_u32(m->data + at))
 		field_mark(m, at, kind);
+}
+
+static enum field_kind field_addr(const struct field_map *m)
+{
+	return m->elf.shape->word == 8 ? FIELD_ADDR64 : FIELD_ADDR32;
+}
+
+/* A length, count or offset, in a word. */
+static enum field_kind field_length(const struct field_map *m)
+{
+	return m->elf.shape->word == 8 ? FIELD_SPECIAL64 : FIELD_WORD32;
 }
 
 void field_scan_headers(struct field_map *m)
 {
 	const struct elf *e = &m->elf;
+	unsigned word = e->shape->word;
 
-	field_mark_value(m, 24, FIELD_ADDR64);
-	field_mark_value(m, 40, FIELD_SPECIAL64);
+	if (!e->is_object)
+		field_mark_value(m, 24, field_addr(m));
+	field_mark_value(m, 24 + 2 * word, field_length(m));
 	for (unsigned i = 0; i < e->n_segment_headers; i++) {
-		size_t at = (size_t)e->segments_offset + i * SEGMENT_HEADER_BYTES;
+		size_t at = (size_t)e->segments_offset + i * e->shape->segment;
 
-		field_mark_value(m, at + 8, FIELD_SPECIAL64);
-		field_mark_value(m, at + 16, FIELD_ADDR64);
-		field_mark_value(m, at + 24, FIELD_ADDR64);
-		field_mark_value(m, at + 32, FIELD_SPECIAL64);
-		field_mark_value(m, at + 40, FIELD_SPECIAL64);
+		field_mark_value(m, at + word, field_length(m));
+		field_mark_value(m, at + 2 * word, field_addr(m));
+		field_mark_value(m, at + 3 * word, field_addr(m));
+		field_mark_value(m, at + 4 * word, field_length(m));
+		field_mark_value(m, at + 5 * word, field_length(m));
 	}
 	for (unsigned i = 0; i < e->n_sections; i++) {
-		size_t at = (size_t)e->sections_offset + i * SECTION_HEADER_BYTES;
+		size_t at = (size_t)e->sections_offset + i * e->shape->section;
 
-		field_mark_value(m, at + 16, FIELD_ADDR64);
-		field_mark_value(m, at + 24, FIELD_SPECIAL64);
-		field_mark_value(m, at + 32, FIELD_SPECIAL64);
+		if (!e->is_object)
+			field_mark_value(m, at + 8 + word, field_addr(m));
+		field_mark_value(m, at + 8 + 2 * word, field_length(m));
+		field_mark_value(m, at + 8 + 3 * word, field_length(m));
 	}
 }
 
 /* A word of the file that holds an address. */
 static void field_mark_word(struct field_map *m, uint64_t addr, const uint64_t *want)
 {
-	uint64_t at;
+	uint64_t at, value;
 
-	if (!elf_offset_of(&m->elf, addr, &at) || at > m->len || m->len - at < WORD_BYTES)
+	if (!elf_offset_of(&m->elf, addr, &at) || at > m->len || m->len - at < m->elf.shape->word)
 		return;
-	if (want && elf_u64(m->data + at) != *want)
+	value = elf_word(&m->elf, m->data + at);
+	if (want && value != *want)
 		return;
-	if (elf_u64(m->data + at) && elf_has_addr(&m->elf, elf_u64(m->data + at)))
-		field_mark(m, (size_t)at, FIELD_ADDR64);
+	if (value && elf_has_addr(&m->elf, value))
+		field_mark(m, (size_t)at, field_addr(m));
 }
 
 static void field_add_lazy(struct field_map *m, uint64_t addr)
@@ -127,6 +144,30 @@ static void field_scan_rela(struct field_map *m, const struct elf_section *s)
 	}
 }
 
+/* Of 32-bit x86: the addend is the word at the place; symbol and type share a word. */
+static void field_scan_rel(struct field_map *m, const struct elf_section *s)
+{
+	unsigned bytes = m->elf.shape->relocation;
+
+	for (uint64_t i = 0; i + bytes <= s->bytes; i += bytes) {
+		size_t at = (size_t)(s->offset + i);
+		uint32_t place = elf_u32(m->data + at), info = elf_u32(m->data + at + 4);
+
+		field_mark(m, at, FIELD_ADDR32);
+		if (info >> 8)
+			field_mark(m, at + 4, FIELD_SYMBOL32);
+		switch (info & 0xff) {
+		case R_X86_64_RELATIVE:
+		case R_386_IRELATIVE:
+		case R_X86_64_JUMP_SLOT:
+			field_mark_word(m, place, NULL);
+			break;
+		default:
+			break;
+		}
+	}
+}
+
 /* RELR: an even word is an address, an odd one says which of the 63 words behind it count. */
 static void field_scan_relr(struct field_map *m, const struct elf_section *s)
 {
@@ -150,16 +191,18 @@ static void field_scan_relr(struct field_map *m, const struct elf_section *s)
 
 static void field_scan_symbols(struct field_map *m, const struct elf_section *s)
 {
-	for (uint64_t i = 0; i + SYMBOL_BYTES <= s->bytes; i += SYMBOL_BYTES) {
+	unsigned word = m->elf.shape->word, bytes = m->elf.shape->symbol;
+
+	for (uint64_t i = 0; i + bytes <= s->bytes; i += bytes) {
 		size_t at = (size_t)(s->offset + i);
-		unsigned index = elf_u16(m->data + at + 6);
+		unsigned index = elf_symbol_section(&m->elf, m->data + at);
 
 		if (elf_u32(m->data + at))
 			field_mark(m, at, FIELD_SPECIAL32);
 		if (index == 0 || index >= 0xff00)
 			continue;
-		field_mark_value(m, at + 8, FIELD_ADDR64);
-		field_mark_value(m, at + 16, FIELD_SPECIAL64);
+		field_mark_value(m, at + word, field_addr(m));
+		field_mark_value(m, at + 2 * word, field_length(m));
 	}
 }
 
@@ -217,23 +260,23 @@ static void field_scan_probes(struct field_map *m, const struct elf_section *s)
 		if (name + desc > end - at - 12)
 			return;
 		at += 12 + name;
-		if (desc >= 24)
+		if (desc >= 3 * m->elf.shape->word)
 			for (unsigned i = 0; i < 3; i++)
-				field_mark_value(m, (size_t)at + 8 * i, FIELD_ADDR64);
+				field_mark_value(m, (size_t)at + m->elf.shape->word * i, field_addr(m));
 		at += desc;
 	}
 }
 
-static enum field_kind field_kind_of_tag(uint64_t tag)
+static enum field_kind field_kind_of_tag(const struct field_map *m, uint64_t tag)
 {
 	switch (tag) {
 	case 3: case 4: case 5: case 6: case 7: case 12: case 13: case 17: case 23: case 25:
 	case 26: case 32: case 36: case 0x6ffffef5: case 0x6ffffff0: case 0x6ffffffc:
 	case 0x6ffffffe:
-		return FIELD_ADDR64;
-	case 1: case 2: case 8: case 10: case 14: case 27: case 28: case 33: case 35:
-	case 0x6ffffff9:
-		return FIELD_SPECIAL64;
+		return field_addr(m);
+	case 1: case 2: case 8: case 10: case 14: case 18: case 27: case 28: case 33: case 35:
+	case 0x6ffffff9: case 0x6ffffffa:
+		return field_length(m);
 	default:
 		return FIELD_NONE;
 	}
@@ -241,25 +284,33 @@ static enum field_kind field_kind_of_tag(uint64_t tag)
 
 static void field_scan_dynamic(struct field_map *m, const struct elf_section *s)
 {
-	for (uint64_t i = 0; i + 16 <= s->bytes; i += 16) {
-		size_t at = (size_t)(s->offset + i);
+	unsigned word = m->elf.shape->word;
 
-		field_mark_value(m, at + 8, field_kind_of_tag(elf_u64(m->data + at)));
+	for (uint64_t i = 0; i + 2 * word <= s->bytes; i += 2 * word) {
+		size_t at = (size_t)(s->offset + i);
+		uint64_t tag = elf_word(&m->elf, m->data + at);
+		enum field_kind kind = field_kind_of_tag(m, tag);
+
+		if (kind != FIELD_NONE)
+			field_mark_value(m, at + word, kind);
+		if (field_is_i386(m) && tag == TAG_PLTGOT)
+			m->got = elf_u32(m->data + at + word);
 	}
 }
 
 /* Without relocations (a program linked to a fixed address) words that look like addresses. */
 static void field_scan_fixed(struct field_map *m, const struct elf_section *s)
 {
-	uint64_t first = (8 - (s->addr & 7)) & 7;
+	unsigned word = m->elf.shape->word;
+	uint64_t first = (word - (s->addr & (word - 1))) & (word - 1);
 
 	if (!m->elf.is_fixed)
 		return;
-	for (uint64_t i = first; i + WORD_BYTES <= s->bytes; i += WORD_BYTES) {
-		uint64_t v = elf_u64(m->data + s->offset + i);
+	for (uint64_t i = first; i + word <= s->bytes; i += word) {
+		uint64_t v = elf_word(&m->elf, m->data + s->offset + i);
 
 		if (v >= m->elf.segments[0].addr && elf_has_addr(&m->elf, v))
-			field_mark(m, (size_t)(s->offset + i), FIELD_ADDR64);
+			field_mark(m, (size_t)(s->offset + i), field_addr(m));
 	}
 }
 
@@ -268,7 +319,11 @@ void field_scan_sections(struct field_map *m)
 	for (unsigned i = 0; i < m->elf.n_sections; i++) {
 		const struct elf_section *s = &m->elf.sections[i];
 
-		if (s->kind == ELF_SECTION_RELA)
+		if (s->kind == ELF_SECTION_RELA && m->elf.is_object)
+			object_scan_relocations(m, s);
+		else if (s->kind == ELF_SECTION_RELA && m->elf.shape->word == 4)
+			field_scan_rel(m, s);
+		else if (s->kind == ELF_SECTION_RELA)
 			field_scan_rela(m, s);
 		else if (s->kind == ELF_SECTION_RELR)
 			field_scan_relr(m, s);
@@ -285,7 +340,7 @@ void field_scan_sections(struct field_map *m)
 			field_scan_dynamic(m, s);
 		else if (s->kind == ELF_SECTION_EH_FRAME)
 			field_scan_frames(m, s);
-		else if (s->kind == ELF_SECTION_EH_FRAME_HDR && s->bytes >= 8)
+		else if (s->kind == ELF_SECTION_EH_FRAME_HDR && s->bytes >= 8 && !m->elf.is_object)
 			field_mark(m, (size_t)s->offset + 4, FIELD_PCREL32);
 		else if ((s->kind == ELF_SECTION_OTHER || s->kind == ELF_SECTION_POINTERS) &&
 			 s->allocated)
@@ -321,6 +376,7 @@ int field_map_new(const uint8_t *data, size_t len, struct field_map **ret)
 		field_scan_headers(m);
 		field_scan_sections(m);
 		field_scan_code(m);
+		object_scan(m);
 		go_scan(m);
 		if (field_scan_language(m) < 0)
 			return -ENOMEM;

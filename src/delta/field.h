@@ -21,8 +21,8 @@ enum field_kind {
 	FIELD_MEMORY1,
 	FIELD_MEMORY2,
 	FIELD_MEMORY4,
-	FIELD_ADDR64,   /* an address */
-	FIELD_ADDR32,   /* an address in 32 bits */
+	FIELD_ADDR64,   /* an address; in an object target less a section's start */
+	FIELD_ADDR32,   /* the same in 32 bits */
 	FIELD_PCREL32,  /* target less own address */
 	FIELD_TABLE,    /* jump table: target less the table's address */
 	FIELD_TABLE_START,
@@ -40,6 +40,10 @@ enum field_kind {
 	FIELD_A64_NEAR = FIELD_MEMORY1, /* tbz, tbnz, adr */
 	FIELD_A64_PAGE = FIELD_MEMORY2,
 	FIELD_A64_LOW12 = FIELD_MEMORY4,
+	/* 32-bit x86 */
+	FIELD_I386_GOT = FIELD_MEMORY0,    /* the GOT less the place that the call before returns to */
+	FIELD_I386_GOTOFF = FIELD_MEMORY1, /* target less the GOT; so are jump tables */
+	FIELD_WORD32 = FIELD_TEXT32,       /* as FIELD_SPECIAL64 in files of 64 bits */
 };
 
 /* How many entries of a jump table are looked at. */
@@ -57,6 +61,7 @@ struct field_map {
 	size_t n_areas;
 	struct go_module go;
 	uint64_t lazy_from, lazy_to; /* words that .rela.plt fills: offsets in the file */
+	uint64_t got;                /* 32-bit x86: what PIC code measures from; 0: there is none */
 };
 
 /* Areas are at most one for so many bytes of the file: their memory counts for the device. */
@@ -103,6 +108,18 @@ size_t field_next(const struct field_map *m, size_t at, size_t end);
 static inline bool field_is_a64(const struct field_map *m, enum field_kind kind)
 {
 	return m->elf.machine == ELF_MACHINE_AARCH64 && kind <= FIELD_MEMORY4;
+}
+
+static inline bool field_is_i386(const struct field_map *m)
+{
+	return m->elf.machine == ELF_MACHINE_I386;
+}
+
+/* Is this a 32-bit x86 field that is measured from the GOT, or leads to it? */
+static inline bool field_is_got(const struct field_map *m, enum field_kind kind)
+{
+	return field_is_i386(m) && (kind == FIELD_I386_GOT || kind == FIELD_I386_GOTOFF ||
+				    kind == FIELD_TABLE || kind == FIELD_TABLE_START);
 }
 
 /*

@@ -5,9 +5,11 @@
 
 #define ENCODING_OMIT 0xff
 
-void frame_walk_init(struct frame_walk *w, const uint8_t *data, const struct elf_section *s)
+void frame_walk_init(struct frame_walk *w, const uint8_t *data, const struct elf_section *s,
+		     unsigned word)
 {
 	memset(w, 0, sizeof(*w));
+	w->word = word;
 	w->data = data;
 	w->start = w->at = (size_t)s->offset;
 	w->end = (size_t)(s->offset + s->bytes);
@@ -22,10 +24,12 @@ static bool frame_skip_leb(const uint8_t *data, size_t *at, size_t end)
 }
 
 /* Size of a pointer in an encoding, 0 for those that the compilers do not use here. */
-static unsigned frame_pointer_bytes(uint8_t encoding)
+static unsigned frame_pointer_bytes(const struct frame_walk *w, uint8_t encoding)
 {
 	switch (encoding & 0x0f) {
-	case 0x00: case 0x04: case 0x0c:
+	case 0x00:
+		return w->word;
+	case 0x04: case 0x0c:
 		return 8;
 	case 0x03: case 0x0b:
 		return 4;
@@ -63,7 +67,7 @@ static void frame_parse_common(struct frame_walk *w, struct frame_record *r, siz
 		} else if (*p == 'L') {
 			w->language_encoding = d[at++];
 		} else if (*p == 'P') {
-			unsigned n = frame_pointer_bytes(d[at]);
+			unsigned n = frame_pointer_bytes(w, d[at]);
 
 			if ((d[at] & 0x7f) == FRAME_ENCODING_PCREL_S4 && r->end - at >= 5)
 				r->personality = at + 1;
@@ -78,7 +82,7 @@ static void frame_parse_common(struct frame_walk *w, struct frame_record *r, siz
 
 static void frame_parse_function(const struct frame_walk *w, struct frame_record *r, size_t at)
 {
-	unsigned n = frame_pointer_bytes(w->begin_encoding);
+	unsigned n = frame_pointer_bytes(w, w->begin_encoding);
 
 	r->begin_encoding = w->begin_encoding;
 	r->language_encoding = w->language_encoding;

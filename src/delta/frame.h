@@ -27,8 +27,11 @@ struct frame_walk {
 	size_t common;
 	uint8_t begin_encoding, language_encoding;
 	bool has_data;
+	unsigned word;
 };
 
-void frame_walk_init(struct frame_walk *w, const uint8_t *data, const struct elf_section *s);
+/* word: bytes of an address. */
+void frame_walk_init(struct frame_walk *w, const uint8_t *data, const struct elf_section *s,
+		     unsigned word);
 /* False at the end, or where the section stops making sense. */
 bool frame_walk_next(struct frame_walk *w, struct frame_record *ret);

@@ -157,6 +157,8 @@ void go_parse(struct go_module *g, const struct elf *e, const uint8_t *data, siz
 	const struct elf_section *s = elf_find(e, ELF_SECTION_GOPCLNTAB);
 
 	memset(g, 0, sizeof(*g));
+	if (e->shape->word != WORD_BYTES || e->is_object)
+		return;
 	if (s)
 		g->is_known = go_parse_table(g, data, (struct go_range){(size_t)s->offset, s->addr,
 									s->bytes}) &&

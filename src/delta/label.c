@@ -7,11 +7,10 @@
 
 #include "base/cleanup.h"
 #include "delta/a64.h"
+#include "delta/object.h"
 #include "delta/reference.h"
 
 #define CONTENT_BYTES 24U
-#define SYMBOL_BYTES 24U
-#define RELA_BYTES 24U
 
 static uint64_t label_mix(uint64_t h, uint64_t v)
 {
@@ -33,24 +32,48 @@ static uint64_t label_string(const struct field_map *m, const struct elf_section
 	return h;
 }
 
+/* A symbol by its name, or that of the section that it stands for. */
+static uint64_t label_symbol(const struct field_map *m, const struct elf_section *symbols,
+			     uint64_t index)
+{
+	const uint8_t *symbol = m->data + symbols->offset + index * m->elf.shape->symbol;
+	unsigned section = elf_symbol_section(&m->elf, symbol);
+	uint64_t h = 78;
+
+	if (elf_u32(symbol) || section >= m->elf.n_sections)
+		return label_string(m, symbols, elf_u32(symbol));
+	for (const char *p = m->elf.sections[section].name; *p; p++)
+		h = label_mix(h, (uint8_t)*p);
+	return h;
+}
+
+/* The symbol of a relocation, or of an entry of .hash. */
+static uint64_t label_symbol_at(const struct field_map *m, size_t at)
+{
+	const struct elf_section *in = elf_section_at(&m->elf, at), *s;
+	uint64_t value = elf_u32(m->data + at);
+
+	s = in ? elf_linked(&m->elf, in) : NULL;
+	if (!s || (s->kind != ELF_SECTION_DYNSYM && s->kind != ELF_SECTION_SYMTAB))
+		s = elf_find(&m->elf, ELF_SECTION_DYNSYM);
+	if (in && in->kind == ELF_SECTION_RELA && m->elf.shape->word == 4)
+		value >>= 8;
+	if (!s || value >= s->bytes / m->elf.shape->symbol)
+		return 0;
+	return label_symbol(m, s, value);
+}
+
 /* Labels of what is no plain reference; the same in all passes. */
 static uint64_t label_other(const struct field_map *m, size_t at, enum field_kind kind)
 {
-	uint64_t value;
+	const struct elf_section *s;
 
-	if (kind != FIELD_SYMBOL32 && kind != FIELD_SPECIAL32)
+	if (kind == FIELD_SYMBOL32)
+		return label_symbol_at(m, at);
+	if (kind != FIELD_SPECIAL32)
 		return 0;
-	value = elf_u32(m->data + at);
-	for (unsigned i = 0; i < m->elf.n_sections; i++) {
-		const struct elf_section *s = &m->elf.sections[i];
-
-		if (s->kind == ELF_SECTION_DYNSYM && kind == FIELD_SYMBOL32 &&
-		    value < s->bytes / SYMBOL_BYTES)
-			return label_string(m, s, elf_u32(m->data + s->offset + value * SYMBOL_BYTES));
-		if (kind == FIELD_SPECIAL32 && elf_names_strings(s) && at >= s->offset && at - s->offset < s->bytes)
-			return label_string(m, s, value);
-	}
-	return 0;
+	s = elf_section_at(&m->elf, at);
+	return s && elf_names_strings(s) ? label_string(m, s, elf_u32(m->data + at)) : 0;
 }
 
 /* A label as bytes; never all zero, so that it is not taken for padding. */
@@ -118,14 +141,34 @@ static int slot_by_addr(const void *a, const void *b)
 	return x->label < y->label ? -1 : x->label > y->label;
 }
 
+/* The place that a relocation fills, if it names a symbol. */
+static bool label_slot_of(const struct field_map *m, const struct elf_section *s, size_t at,
+			  struct slot *ret)
+{
+	size_t symbol = at + (m->elf.shape->word == 8 ? 12 : 4), place;
+
+	if (field_at(m, symbol) != FIELD_SYMBOL32)
+		return false;
+	ret->addr = elf_word(&m->elf, m->data + at);
+	ret->label = label_symbol_at(m, symbol);
+	if (!m->elf.is_object)
+		return true;
+	/* what is added to a section is a better label */
+	if (!object_place(m, s, at, &place) || field_at(m, place) == FIELD_ADDR32)
+		return false;
+	ret->addr = place;
+	return true;
+}
+
 static int label_collect_slots(const struct field_map *m, struct slot **ret, size_t *ret_n)
 {
+	unsigned bytes = m->elf.machine == ELF_MACHINE_NONE ? 1 : m->elf.shape->relocation;
 	struct slot *slots;
 	size_t room = 0, n = 0;
 
 	for (unsigned i = 0; i < m->elf.n_sections; i++)
 		if (m->elf.sections[i].kind == ELF_SECTION_RELA)
-			room += (size_t)(m->elf.sections[i].bytes / RELA_BYTES);
+			room += (size_t)(m->elf.sections[i].bytes / bytes);
 	slots = calloc(room + 1, sizeof(*slots));
 	if (!slots)
 		return -ENOMEM;
@@ -134,11 +177,8 @@ static int label_collect_slots(const struct field_map *m, struct slot **ret, siz
 
 		if (s->kind != ELF_SECTION_RELA)
 			continue;
-		for (size_t at = (size_t)s->offset; at + RELA_BYTES <= s->offset + s->bytes;
-		     at += RELA_BYTES)
-			if (field_at(m, at + 12) == FIELD_SYMBOL32)
-				slots[n++] = (struct slot){elf_u64(m->data + at),
-							   label_other(m, at + 12, FIELD_SYMBOL32)};
+		for (size_t at = (size_t)s->offset; at + bytes <= s->offset + s->bytes; at += bytes)
+			n += label_slot_of(m, s, at, &slots[n]);
 	}
 	qsort(slots, n, sizeof(*slots), slot_by_addr);
 	*ret = slots;
@@ -186,11 +226,17 @@ static uint64_t label_zero(void *ctx, uint64_t target)
 /* A place that is filled by name looks like its name, whatever it holds in the file. */
 static void label_put_slots(const struct label_content *c, uint8_t *into)
 {
+	/* what an object's relocations fill is 4 bytes long, or longer */
+	bool is_short = c->n_slots && (c->m->elf.is_object || c->m->elf.shape->word == 4);
+
 	for (size_t i = 0; i < c->n_slots; i++) {
 		uint64_t at;
 
-		if (elf_offset_of(&c->m->elf, c->slots[i].addr, &at) && c->m->len >= 8 &&
-		    at <= c->m->len - 8)
+		if (!elf_offset_of(&c->m->elf, c->slots[i].addr, &at))
+			continue;
+		if (is_short && c->m->len >= 4 && at <= c->m->len - 4)
+			elf_put_u32(into + at, (uint32_t)(c->slots[i].label >> 32));
+		else if (!is_short && c->m->len >= 8 && at <= c->m->len - 8)
 			elf_put_u64(into + at, c->slots[i].label);
 	}
 }

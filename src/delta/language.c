@@ -214,7 +214,7 @@ int field_scan_language(struct field_map *m)
 	if (!frames || !areas || !room)
 		return 0;
 	/* counted first, so that the table is no larger than it has to be */
-	frame_walk_init(&walk, m->data, frames);
+	frame_walk_init(&walk, m->data, frames, m->elf.shape->word);
 	while (m->n_areas < room && frame_walk_next(&walk, &r))
 		m->n_areas += language_of(m, frames, areas, &r, &found);
 	m->areas = calloc(m->n_areas + 1, sizeof(*m->areas));
@@ -222,7 +222,7 @@ int field_scan_language(struct field_map *m)
 		return -ENOMEM;
 	room = m->n_areas;
 	m->n_areas = 0;
-	frame_walk_init(&walk, m->data, frames);
+	frame_walk_init(&walk, m->data, frames, m->elf.shape->word);
 	while (m->n_areas < room && frame_walk_next(&walk, &r))
 		if (language_of(m, frames, areas, &r, &found))
 			m->areas[m->n_areas++] = found;

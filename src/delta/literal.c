@@ -37,6 +37,7 @@ struct literal {
 	size_t behind;       /* bytes that can be read before new */
 	uint32_t new_place;  /* of new among all that was ever made, modulo 2^32 */
 	enum literal_class class;
+	bool is_32; /* code is 32-bit x86 */
 	/* repeats: of the old file, by place; of sent bytes, by place among all that was made */
 	uint32_t *table, *history, *history_long;
 	unsigned table_bits, history_bits;
@@ -113,6 +114,7 @@ int literal_start(struct literal *l, const uint8_t *old, size_t old_len,
 	l->old_len = old_len;
 	l->new = new->data;
 	l->behind = new->behind;
+	l->is_32 = new->is_32;
 	l->new_place = new->place;
 	literal_match_drop(l);
 	free(l->table);
@@ -239,7 +241,7 @@ static void literal_follow(struct literal *l, const uint8_t *buffer, size_t at)
 		struct x86_instruction in;
 
 		memcpy(bytes, buffer + l->instruction, have < 15 ? have : 15);
-		in = x86_decode(bytes, 15);
+		in = x86_decode(bytes, 15, l->is_32);
 		if (in.length > have)
 			return;
 		l->last_opcode = l->last_opcode << 8 | bytes[in.opcode];
@@ -318,7 +320,7 @@ bool literal_is_field(struct literal *l, size_t at, unsigned *ret_tail, size_t *
 	if (!have || have > 14)
 		return false;
 	memcpy(bytes, l->new + l->instruction, have);
-	in = x86_decode(bytes, 15);
+	in = x86_decode(bytes, 15, l->is_32);
 	if (!in.field || in.field != have)
 		return false;
 	*ret_tail = in.tail;

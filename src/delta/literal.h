@@ -31,6 +31,7 @@ struct literal_new {
 	const uint8_t *data;
 	size_t behind;  /* bytes before data that can be read too */
 	uint32_t place; /* of data among all bytes that were ever made, modulo 2^32 */
+	bool is_32;     /* code is 32-bit x86 */
 };
 
 /* Start on another file. old and new are borrowed. with_old: find repeats of the old file. */

@@ -62,10 +62,11 @@ static const char *look_soname(const struct delta_input *in)
 	names = elf_find(e, ELF_SECTION_DYNSTR);
 	if (!dynamic || !names)
 		return NULL;
-	for (uint64_t i = 0; i + 16 <= dynamic->bytes; i += 16) {
-		uint64_t at = elf_u64(in->data + dynamic->offset + i + 8);
+	for (uint64_t i = 0; i + 2 * e->shape->word <= dynamic->bytes; i += 2 * e->shape->word) {
+		const uint8_t *entry = in->data + dynamic->offset + i;
+		uint64_t at = elf_word(e, entry + e->shape->word);
 
-		if (elf_u64(in->data + dynamic->offset + i) != DYNAMIC_SONAME || at >= names->bytes)
+		if (elf_word(e, entry) != DYNAMIC_SONAME || at >= names->bytes)
 			continue;
 		if (!memchr(in->data + names->offset + at, 0, (size_t)(names->bytes - at)))
 			return NULL;

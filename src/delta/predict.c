@@ -2,19 +2,12 @@
 #include "delta/predict.h"
 
 #include "delta/a64.h"
-
-#define SEGMENT_HEADER_BYTES 56U
-#define SECTION_HEADER_BYTES 64U
-#define SYMBOL_BYTES 24U
-#define SECTIONS_OFFSET_AT 40U
-#define RELA_BYTES 24U
+#include "delta/object.h"
 
 #define TAG_NEEDED 1
-#define TAG_PLTRELSZ 2
-#define TAG_RELASZ 8
 #define TAG_SONAME 14
-#define TAG_RELRSZ 35
 #define TAG_RELACOUNT 0x6ffffff9U
+#define TAG_RELCOUNT 0x6ffffffaU
 
 void predict_init(struct predict *p, const struct field_map *old, struct move_map *moves,
 		  const uint8_t *new, int64_t *recent)
@@ -94,6 +87,38 @@ static void predict_table(struct predict *p, size_t old_at, size_t new_at)
 	p->table_new = new_at - (old_at - p->table_old);
 }
 
+/* Of 32-bit x86: what is measured from the GOT, or leads to it. */
+static bool predict_got_parts(struct predict *p, enum field_kind kind, size_t old_at, size_t new_at,
+			      uint64_t *ret_target, uint64_t *ret_new_from)
+{
+	uint64_t got = p->old->got, value = sign32(elf_u32(p->old->data + old_at));
+
+	if (kind == FIELD_I386_GOT) {
+		*ret_target = got;
+		*ret_new_from = got - value + predict_new_addr(p, new_at, old_at) -
+				predict_old_addr(p, old_at);
+		return true;
+	}
+	*ret_target = got + value;
+	*ret_new_from = move_addr(p->moves, got);
+	return true;
+}
+
+/* Of an object: what is measured from the start of a section. */
+static bool predict_object_parts(struct predict *p, enum field_kind kind, size_t old_at,
+				 uint64_t *ret_target, uint64_t *ret_new_from)
+{
+	const uint8_t *at = p->old->data + old_at;
+	struct object_base base;
+
+	if (!object_base_of(p->old, old_at, &base))
+		return false;
+	*ret_target = p->old->elf.sections[base.section].addr + base.more +
+		      (kind == FIELD_ADDR64 ? elf_u64(at) : sign32(elf_u32(at)));
+	*ret_new_from = p->bases[base.section] + base.more;
+	return true;
+}
+
 /*
  * What a reference is measured from, and what it refers to. The value is target - from. False for
  * kinds that are no plain references.
@@ -105,6 +130,10 @@ static bool predict_parts(struct predict *p, enum field_kind kind, size_t old_at
 	unsigned tail = 4 + field_tail(kind);
 	uint64_t base;
 
+	if (field_is_got(p->old, kind))
+		return predict_got_parts(p, kind, old_at, new_at, ret_target, ret_new_from);
+	if (p->old->elf.is_object && (kind == FIELD_ADDR64 || kind == FIELD_ADDR32))
+		return predict_object_parts(p, kind, old_at, ret_target, ret_new_from);
 	switch (kind) {
 	case FIELD_BRANCH:
 	case FIELD_MEMORY0:
@@ -154,16 +183,28 @@ static uint64_t predict_string(const struct predict *p, const struct elf_section
 	return move_offset(p->moves, names->offset + v) - move_offset(p->moves, names->offset);
 }
 
-static uint64_t predict_symbol(const struct predict *p, uint64_t v)
+/* An index into the symbols that the section of a field is linked to, or .dynsym. */
+static uint64_t predict_symbol(struct predict *p, size_t old_at, uint64_t v)
 {
-	const struct elf_section *s = elf_find(&p->old->elf, ELF_SECTION_DYNSYM);
+	const struct elf_section *in = predict_section(p, old_at), *s = NULL;
+	unsigned bytes = p->old->elf.shape->symbol, type_bits = 0;
 	uint64_t first, moved;
 
-	if (!s || v >= s->bytes / SYMBOL_BYTES)
+	if (in) {
+		s = elf_linked(&p->old->elf, in);
+		/* symbol and type share a word */
+		if (in->kind == ELF_SECTION_RELA && p->old->elf.shape->word == 4)
+			type_bits = 8;
+	}
+	if (!s || (s->kind != ELF_SECTION_DYNSYM && s->kind != ELF_SECTION_SYMTAB))
+		s = elf_find(&p->old->elf, ELF_SECTION_DYNSYM);
+	if (!s || v >> type_bits >= s->bytes / bytes)
 		return v;
 	first = move_offset(p->moves, s->offset);
-	moved = move_offset(p->moves, s->offset + v * SYMBOL_BYTES);
-	return moved < first ? v : (moved - first) / SYMBOL_BYTES;
+	moved = move_offset(p->moves, s->offset + (v >> type_bits) * bytes);
+	if (moved < first)
+		return v;
+	return (moved - first) / bytes << type_bits | (v & ((1U << type_bits) - 1));
 }
 
 static uint64_t predict_extent(const struct predict *p, uint64_t offset, uint64_t bytes)
@@ -176,17 +217,18 @@ static uint64_t predict_extent_addr(const struct predict *p, uint64_t addr, uint
 	return move_end_addr(p->moves, addr + bytes) - move_addr(p->moves, addr);
 }
 
-/* The index that a stub of .plt pushes. */
+/* The index that a stub of .plt pushes; of 32-bit x86 the offset. */
 static uint64_t predict_relocation(const struct predict *p, uint64_t v)
 {
 	const struct elf_section *s = elf_find_plt_rela(&p->old->elf);
+	unsigned bytes = p->old->elf.shape->word == 8 ? p->old->elf.shape->relocation : 1;
 	uint64_t first, moved;
 
-	if (!s || v >= s->bytes / RELA_BYTES)
+	if (!s || v >= s->bytes / bytes)
 		return v;
 	first = move_offset(p->moves, s->offset);
-	moved = move_offset(p->moves, s->offset + v * RELA_BYTES);
-	return moved < first ? v : (moved - first) / RELA_BYTES;
+	moved = move_offset(p->moves, s->offset + v * bytes);
+	return moved < first ? v : (moved - first) / bytes;
 }
 
 static uint64_t predict_special32(struct predict *p, size_t old_at, size_t new_at)
@@ -202,8 +244,8 @@ static uint64_t predict_special32(struct predict *p, size_t old_at, size_t new_a
 		return predict_relocation(p, v);
 	if (s->kind != ELF_SECTION_EH_FRAME)
 		return v;
-	if (old_at + 8 <= p->old->len && field_at(p->old, old_at + 4) == FIELD_PCREL32 &&
-	    v <= old_at)
+	if ((p->old->elf.is_object || (old_at + 8 <= p->old->len &&
+				       field_at(p->old, old_at + 4) == FIELD_PCREL32)) && v <= old_at)
 		return new_at - move_offset(p->moves, old_at - v);
 	if (old_at >= 4 && new_at >= 4) {
 		uint64_t start = predict_old_addr(p, old_at - 4) +
@@ -221,12 +263,13 @@ static uint64_t predict_dynamic(const struct predict *p, const struct elf_sectio
 {
 	const struct elf *e = &p->old->elf;
 	const struct elf_section *rela = elf_find(e, ELF_SECTION_RELA);
+	unsigned bytes = e->shape->relocation;
 
 	if (tag == TAG_NEEDED || tag == TAG_SONAME)
 		return predict_string(p, s, v);
-	if (tag == TAG_RELACOUNT)
-		return rela && v < rela->bytes / RELA_BYTES ?
-			       predict_extent(p, rela->offset, v * RELA_BYTES) / RELA_BYTES : v;
+	if (tag == TAG_RELACOUNT || tag == TAG_RELCOUNT)
+		return rela && v < rela->bytes / bytes ?
+			       predict_extent(p, rela->offset, v * bytes) / bytes : v;
 	for (unsigned i = 0; i < e->n_sections; i++)
 		if (e->sections[i].bytes == v && e->sections[i].allocated &&
 		    e->sections[i].kind != ELF_SECTION_NOBITS)
@@ -234,37 +277,76 @@ static uint64_t predict_dynamic(const struct predict *p, const struct elf_sectio
 	return v;
 }
 
-static uint64_t predict_special64(struct predict *p, size_t old_at, size_t new_at)
+/* A word of the program headers: an offset or a size. */
+static uint64_t predict_segment_word(const struct predict *p, size_t old_at, size_t new_at)
 {
 	const struct elf *e = &p->old->elf;
 	const uint8_t *at = p->old->data + old_at;
-	uint64_t v = elf_u64(at);
+	unsigned word = e->shape->word;
+	uint64_t v = elf_word(e, at), place = (old_at - e->segments_offset) % e->shape->segment;
+
+	if (place == word)
+		return move_offset(p->moves, v);
+	if (place == 4 * word)
+		return predict_extent(p, elf_word(e, at - 3 * word), v);
+	if (elf_word(e, at - word) == v && new_at >= word)
+		return elf_word(e, p->new + new_at - word);
+	return predict_extent_addr(p, elf_word(e, at - 3 * word), v);
+}
+
+/* A word of the section headers: an offset or a size. */
+static uint64_t predict_section_word(const struct predict *p, size_t old_at)
+{
+	const struct elf *e = &p->old->elf;
+	uint64_t v = elf_word(e, p->old->data + old_at);
+	const struct elf_section *s = &e->sections[(old_at - e->sections_offset) / e->shape->section];
+
+	if ((old_at - e->sections_offset) % e->shape->section == 8 + 2U * e->shape->word)
+		return move_offset(p->moves, v);
+	if (s->kind == ELF_SECTION_NOBITS)
+		return predict_extent_addr(p, s->addr, v);
+	return predict_extent(p, s->offset, v);
+}
+
+/* The size of a symbol: its end moves, and its start is in the new file already. */
+static uint64_t predict_symbol_size(struct predict *p, size_t old_at, size_t new_at, uint64_t v)
+{
+	const struct elf *e = &p->old->elf;
+	unsigned word = e->shape->word;
+	uint64_t start = elf_word(e, p->old->data + old_at - word);
+	uint64_t new_start = elf_word(e, p->new + new_at - word);
+	struct object_base base;
+
+	if (e->is_object) {
+		if (!object_base_of(p->old, old_at - word, &base))
+			return v;
+		start += e->sections[base.section].addr;
+		new_start += p->bases[base.section];
+	}
+	return move_end_addr(p->moves, start + v) - new_start;
+}
+
+/* A length, count or offset in a word. */
+static uint64_t predict_word(struct predict *p, size_t old_at, size_t new_at)
+{
+	const struct elf *e = &p->old->elf;
+	unsigned word = e->shape->word;
+	const uint8_t *at = p->old->data + old_at;
+	uint64_t v = elf_word(e, at);
 	const struct elf_section *s;
 
-	if (old_at == SECTIONS_OFFSET_AT)
+	if (old_at == 24 + 2 * (size_t)word)
 		return move_offset(p->moves, v);
 	if (old_at >= e->segments_offset &&
-	    old_at - e->segments_offset < e->n_segment_headers * SEGMENT_HEADER_BYTES) {
-		if ((old_at - e->segments_offset) % SEGMENT_HEADER_BYTES == 8)
-			return move_offset(p->moves, v);
-		if ((old_at - e->segments_offset) % SEGMENT_HEADER_BYTES == 32)
-			return predict_extent(p, elf_u64(at - 24), v);
-		if (elf_u64(at - 8) == v && new_at >= 8)
-			return elf_u64(p->new + new_at - 8);
-		return predict_extent_addr(p, elf_u64(at - 24), v);
-	}
+	    old_at < elf_headers_end(e))
+		return predict_segment_word(p, old_at, new_at);
 	if (old_at >= e->sections_offset &&
-	    old_at - e->sections_offset < e->n_section_headers * SECTION_HEADER_BYTES) {
-		if ((old_at - e->sections_offset) % SECTION_HEADER_BYTES == 24)
-			return move_offset(p->moves, v);
-		s = &e->sections[(old_at - e->sections_offset) / SECTION_HEADER_BYTES];
-		if (s->kind == ELF_SECTION_NOBITS)
-			return predict_extent_addr(p, s->addr, v);
-		return predict_extent(p, s->offset, v);
-	}
+	    old_at - e->sections_offset < (uint64_t)e->n_sections * e->shape->section)
+		return predict_section_word(p, old_at);
 	s = predict_section(p, old_at);
-	if (s && (s->kind == ELF_SECTION_DYNSYM || s->kind == ELF_SECTION_SYMTAB) && new_at >= 8)
-		return move_end_addr(p->moves, elf_u64(at - 8) + v) - elf_u64(p->new + new_at - 8);
+	if (s && (s->kind == ELF_SECTION_DYNSYM || s->kind == ELF_SECTION_SYMTAB) &&
+	    new_at >= word && old_at >= word)
+		return predict_symbol_size(p, old_at, new_at, v);
 	/* before the first entry there is none to count from */
 	if (s && s->kind == ELF_SECTION_RELR && old_at == s->offset)
 		return move_addr(p->moves, v);
@@ -274,8 +356,8 @@ static uint64_t predict_special64(struct predict *p, size_t old_at, size_t new_a
 	    old_at - p->old->go.table.at < GO_TABLE_HEADER_BYTES)
 		return move_addr(p->moves, p->old->go.table.addr + v) -
 		       move_addr(p->moves, p->old->go.table.addr);
-	if (s && s->kind == ELF_SECTION_DYNAMIC)
-		return predict_dynamic(p, s, elf_u64(at - 8), v);
+	if (s && s->kind == ELF_SECTION_DYNAMIC && old_at >= word)
+		return predict_dynamic(p, s, elf_word(e, at - word), v);
 	return v;
 }
 
@@ -294,7 +376,8 @@ bool predict_old_target(struct predict *p, size_t old_at, uint64_t *ret)
 	if (old_at >= p->old->len || p->old->len - old_at < 4)
 		return false;
 	kind = field_at(p->old, old_at);
-	if (kind == FIELD_NONE || kind > FIELD_MEMORY4 || field_is_a64(p->old, kind))
+	if (kind == FIELD_NONE || kind > FIELD_MEMORY4 || field_is_a64(p->old, kind) ||
+	    field_is_got(p->old, kind))
 		return false;
 	return predict_parts(p, kind, old_at, 0, ret, &from);
 }
@@ -381,16 +464,18 @@ void predict_field(struct predict *p, enum field_kind kind, size_t old_at, size_
 		return;
 	}
 	ret->is_reference = predict_parts(p, kind, old_at, new_at, &ret->target, &ret->from);
-	if (ret->is_reference && kind == FIELD_ADDR64 && !elf_has_addr(&p->old->elf, ret->target))
+	if (ret->is_reference && !elf_has_addr(&p->old->elf, ret->target) &&
+	    (kind == FIELD_ADDR64 || (kind == FIELD_ADDR32 && p->old->elf.shape->word == 4)))
 		ret->is_reference = false;
 	if (ret->is_reference)
 		value = move_addr(p->moves, ret->target) - ret->from;
 	else if (kind == FIELD_SYMBOL32)
-		value = predict_symbol(p, value);
+		value = predict_symbol(p, old_at, value);
 	else if (kind == FIELD_SPECIAL32)
 		value = predict_special32(p, old_at, new_at);
-	else if (kind == FIELD_SPECIAL64)
-		value = predict_special64(p, old_at, new_at);
+	else if (kind == FIELD_SPECIAL64 ||
+		 (kind == FIELD_WORD32 && p->old->elf.shape->word == 4))
+		value = predict_word(p, old_at, new_at);
 	predict_add(ret, value, width);
 }
 
@@ -428,8 +513,8 @@ void predict_learn(struct predict *p, enum field_kind kind, size_t old_at, size_
 	if (!predict_parts(p, kind, old_at, new_at, &target, &from))
 		return;
 	if (kind == FIELD_ADDR64)
-		move_learn(p->moves, target, elf_u64(at));
-	else if (kind == FIELD_ADDR32)
+		move_learn(p->moves, target, from + elf_u64(at));
+	else if (kind == FIELD_ADDR32 && !p->old->elf.is_object)
 		move_learn(p->moves, target, elf_u32(at));
 	else
 		move_learn(p->moves, target, from + sign32(elf_u32(at)));

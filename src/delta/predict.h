@@ -28,6 +28,7 @@ struct predict {
 	const uint8_t *new;        /* read only before the field */
 	struct move_map *moves;
 	const struct elf_section *section; /* of the field that was asked for last */
+	const uint64_t *bases;     /* of an object: where the new file's sections start; see object.h */
 	uint64_t table_old, table_new;     /* the jump table at hand; table_old 0: not known */
 	struct relr relr;
 	int64_t *recent;                   /* how far misses were off, newest first */

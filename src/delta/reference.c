@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "delta/reference.h"
 
+#include "delta/object.h"
+
 static size_t reference_table_start(const struct field_map *m, size_t at)
 {
 	for (unsigned i = 0; i < FIELD_TABLE_ENTRIES_MAX && at >= 4 &&
@@ -31,6 +33,19 @@ bool reference_target(const struct field_map *m, size_t at, enum field_kind kind
 	if (field_is_a64(m, kind))
 		return field_a64_target(m, at, ret);
 	value = (uint64_t)(int64_t)(int32_t)elf_u32(m->data + at);
+	if (field_is_got(m, kind)) {
+		*ret = m->got + (kind == FIELD_I386_GOT ? 0 : value);
+		return true;
+	}
+	if (m->elf.is_object && (kind == FIELD_ADDR64 || kind == FIELD_ADDR32)) {
+		struct object_base base;
+
+		if (!object_base_of(m, at, &base))
+			return false;
+		*ret = m->elf.sections[base.section].addr + base.more +
+		       (kind == FIELD_ADDR64 ? elf_u64(m->data + at) : value);
+		return true;
+	}
 	if (!elf_addr_of(&m->elf, at, &addr))
 		addr = at;
 	switch (kind) {

@@ -22,16 +22,17 @@ void field_scan_frames(struct field_map *m, const struct elf_section *s)
 	struct frame_walk walk;
 	struct frame_record r;
 
-	frame_walk_init(&walk, m->data, s);
+	frame_walk_init(&walk, m->data, s, m->elf.shape->word);
 	while (frame_walk_next(&walk, &r)) {
 		uint64_t addr, start;
 
-		if (r.personality)
+		if (r.personality && !m->elf.is_object)
 			field_mark(m, r.personality, FIELD_PCREL32);
 		if (r.is_common)
 			continue;
 		field_mark(m, r.at + 4, FIELD_SPECIAL32);
-		if (!r.begin)
+		/* in an object relocations make the rest */
+		if (!r.begin || m->elf.is_object)
 			continue;
 		field_mark(m, r.begin, FIELD_PCREL32);
 		field_mark(m, r.begin + 4, FIELD_SPECIAL32);
@@ -70,45 +71,118 @@ static void scan_address32(struct field_map *m, size_t at)
 		field_mark(m, at, FIELD_ADDR32);
 }
 
-static void scan_x86(struct field_map *m, const struct elf_section *s)
+/* The sweep over a section of x86 code. */
+struct scan_sweep {
+	size_t at, next; /* the instruction at hand */
+	uint64_t base;   /* address of the file's first byte, seen from here */
+	/* 32-bit x86: where the call before returns to, and the registers that hold the GOT */
+	uint64_t returns;
+	unsigned got_registers;
+};
+
+/* An instruction of x86-64. */
+static void scan_x86_64(struct field_map *m, const struct scan_sweep *w, struct x86_instruction in)
 {
 	static const enum field_kind by_tail[5] = {FIELD_MEMORY0, FIELD_MEMORY1, FIELD_MEMORY2,
 						   FIELD_NONE, FIELD_MEMORY4};
-	size_t at = (size_t)s->offset, end = (size_t)(s->offset + s->bytes);
-	uint64_t base = s->addr - s->offset;
+	size_t field = w->at + in.field;
+	uint64_t target;
 
-	while (at < end) {
-		struct x86_instruction in = x86_decode(m->data + at, end - at);
-		size_t next = at + in.length;
-		size_t mark = at + 1;
+	if (!in.field)
+		return;
+	target = scan_target(m, field, in.tail, w->base);
+	if (!elf_has_addr(&m->elf, target))
+		return;
+	field_mark(m, field, in.is_branch ? FIELD_BRANCH : by_tail[in.tail]);
+	if (m->data[w->at + in.opcode] == 0x8d && !m->elf.is_object)
+		scan_mark_table(m, target);
+}
 
-		if (field_at(m, at) == FIELD_MARK)
-			field_mark(m, at, FIELD_NONE);
-		while (mark < next && field_at(m, mark) != FIELD_MARK)
+/* call and add: a register gets the address of the GOT. */
+static void scan_got(struct field_map *m, struct scan_sweep *w, struct x86_instruction in)
+{
+	const uint8_t *p = m->data + w->at;
+	bool is_eax = p[in.opcode] == 0x05;
+	uint32_t value;
+
+	if (!in.immediate || !(is_eax || (p[in.opcode] == 0x81 && in.modrm &&
+					  (p[in.modrm] & 0xf8) == 0xc0)))
+		return;
+	value = elf_u32(p + in.immediate);
+	if ((uint32_t)(w->returns + value) != (uint32_t)m->got)
+		return;
+	field_mark(m, w->at + in.immediate, FIELD_I386_GOT);
+	w->got_registers |= 1U << (is_eax ? 0 : p[in.modrm] & 7);
+}
+
+/* A displacement from a register that holds the GOT; of a scaled index it names a jump table. */
+static void scan_gotoff(struct field_map *m, const struct scan_sweep *w, struct x86_instruction in)
+{
+	const uint8_t *p = m->data + w->at;
+	unsigned mod = p[in.modrm] >> 6, base = p[in.modrm] & 7, scale = 0;
+	uint64_t target = m->got + (uint64_t)(int64_t)(int32_t)elf_u32(p + in.displacement);
+
+	if (base == 4) {
+		base = p[in.modrm + 1] & 7;
+		scale = p[in.modrm + 1] >> 6;
+	}
+	if (!in.modrm || mod != 2 || !(w->got_registers >> base & 1) ||
+	    !elf_has_addr(&m->elf, target))
+		return;
+	field_mark(m, w->at + in.displacement, FIELD_I386_GOTOFF);
+	if (scale == 2 && p[in.opcode] != 0x8d)
+		scan_mark_table(m, target);
+}
+
+/* An instruction of 32-bit x86. */
+static void scan_i386(struct field_map *m, struct scan_sweep *w, struct x86_instruction in)
+{
+	if (in.field && elf_has_addr(&m->elf, (uint32_t)scan_target(m, w->at + in.field, 0, w->base)))
+		field_mark(m, w->at + in.field, FIELD_BRANCH);
+	if (in.is_branch && m->data[w->at + in.opcode] == 0xe8)
+		w->returns = w->base + w->next;
+	if (!m->got)
+		return;
+	scan_got(m, w, in);
+	if (in.displacement)
+		scan_gotoff(m, w, in);
+}
+
+static void scan_x86(struct field_map *m, const struct elf_section *s)
+{
+	struct scan_sweep w = {.at = (size_t)s->offset, .base = s->addr - s->offset};
+	bool is_32 = m->elf.machine == ELF_MACHINE_I386;
+	size_t end = (size_t)(s->offset + s->bytes);
+
+	for (; w.at < end; w.at = w.next) {
+		struct x86_instruction in = x86_decode(m->data + w.at, end - w.at, is_32);
+		size_t mark = w.at + 1;
+
+		w.next = w.at + in.length;
+		if (field_at(m, w.at) == FIELD_MARK) {
+			field_mark(m, w.at, FIELD_NONE);
+			w.got_registers = 0;
+		}
+		while (mark < w.next && field_at(m, mark) != FIELD_MARK)
 			mark++;
-		if (mark < next) {
+		if (mark < w.next) {
 			/* a function starts inside: what was decoded was no code */
-			at = mark;
+			w.next = mark;
 			continue;
 		}
-		if (s->is_plt && m->data[at] == 0x68 && in.length == 5)
-			field_mark(m, at + 1, FIELD_SPECIAL32);
+		/* stubs are called with the GOT in ebx */
+		if (s->is_plt)
+			w.got_registers = 1U << 3;
+		if (s->is_plt && m->data[w.at] == 0x68 && in.length == 5)
+			field_mark(m, w.at + 1, FIELD_SPECIAL32);
 		if (m->elf.is_fixed && in.displacement)
-			scan_address32(m, at + in.displacement);
+			scan_address32(m, w.at + in.displacement);
 		if (m->elf.is_fixed && in.immediate)
-			scan_address32(m, at + in.immediate);
-		if (in.field) {
-			size_t field = at + in.field;
-			uint64_t target = scan_target(m, field, in.tail, base);
-
-			if (elf_has_addr(&m->elf, target)) {
-				field_mark(m, field,
-					   in.is_branch ? FIELD_BRANCH : by_tail[in.tail]);
-				if (m->data[at + in.opcode] == 0x8d)
-					scan_mark_table(m, target);
-			}
-		}
-		at = next;
+			scan_address32(m, w.at + in.immediate);
+		if (is_32)
+			scan_i386(m, &w, in);
+		else
+			scan_x86_64(m, &w, in);
 	}
 }
 
@@ -155,6 +229,9 @@ static void scan_a64(struct field_map *m, const struct elf_section *s)
 
 		if (field_at(m, at) == FIELD_MARK)
 			field_mark(m, at, FIELD_NONE);
+		/* in an object all but branches are made by relocations */
+		if (m->elf.is_object && kind > A64_BRANCH14)
+			continue;
 		if (kind != A64_NONE && field_a64_target(m, at, &target) &&
 		    elf_has_addr(&m->elf, target))
 			field_mark(m, at, kinds[kind]);
@@ -165,9 +242,10 @@ static void scan_a64(struct field_map *m, const struct elf_section *s)
 static void scan_tables(struct field_map *m, const struct elf_section *s)
 {
 	size_t at = (size_t)s->offset, end = (size_t)(s->offset + s->bytes);
-	uint64_t base = s->addr - s->offset;
 
 	while ((at = field_next(m, at, end)) < end) {
+		/* of 32-bit x86 entries are measured from the GOT */
+		uint64_t base = field_is_i386(m) ? m->got : s->addr + (at - (size_t)s->offset);
 		size_t n = 0, room = (end - at) / 4;
 
 		if (field_at(m, at) != FIELD_TABLE_START) {
@@ -177,7 +255,7 @@ static void scan_tables(struct field_map *m, const struct elf_section *s)
 		if (room > FIELD_TABLE_ENTRIES_MAX)
 			room = FIELD_TABLE_ENTRIES_MAX;
 		while (n < room && !(n && field_next(m, at + 4 * n, at + 4 * n + 4) < at + 4 * n + 4) &&
-		       scan_is_code(&m->elf, base + at + (uint64_t)(int64_t)(int32_t)
+		       scan_is_code(&m->elf, base + (uint64_t)(int64_t)(int32_t)
 						     elf_u32(m->data + at + 4 * n)))
 			n++;
 		if (n < TABLE_ENTRIES_MIN) {
@@ -196,10 +274,10 @@ void field_scan_code(struct field_map *m)
 	for (unsigned i = 0; i < m->elf.n_sections; i++) {
 		if (m->elf.sections[i].kind != ELF_SECTION_CODE)
 			continue;
-		if (m->elf.machine == ELF_MACHINE_X86_64)
-			scan_x86(m, &m->elf.sections[i]);
-		else
+		if (m->elf.machine == ELF_MACHINE_AARCH64)
 			scan_a64(m, &m->elf.sections[i]);
+		else
+			scan_x86(m, &m->elf.sections[i]);
 	}
 	for (unsigned i = 0; i < m->elf.n_sections; i++) {
 		const struct elf_section *s = &m->elf.sections[i];

@@ -4,13 +4,21 @@
 /*
  * One letter for each opcode: . nothing follows, m ModRM, M ModRM and imm8, Z ModRM and imm16/32,
  * b imm8 (or rel8), z imm16/32, v imm16/32/64, w imm16, o an address of 8 bytes, e imm16 and imm8,
- * R rel32, f/F group 3, p prefix, X REX, E escape 0F, V VEX, W EVEX, x invalid.
+ * R rel32, f/F group 3, p prefix, X REX, E escape 0F, V VEX, W EVEX, x invalid. Of 32-bit code:
+ * a an address of 4 bytes, s segment and address; V and W if both highest bits of what follows are
+ * set, otherwise m.
  */
 static const char one_byte[257] =
 	"mmmmbzxx" "mmmmbzxE" "mmmmbzxx" "mmmmbzxx" "mmmmbzpx" "mmmmbzpx" "mmmmbzpx" "mmmmbzpx"
 	"XXXXXXXX" "XXXXXXXX" "........" "........" "xxWmpppp" "zZbM...." "bbbbbbbb" "bbbbbbbb"
 	"MZxMmmmm" "mmmmmmmm" "........" "..x....." "oooo...." "bz......" "bbbbbbbb" "vvvvvvvv"
 	"MMw.VVMZ" "e.w..bx." "mmmmxxx." "mmmmmmmm" "bbbbbbbb" "RRxb...." "p.pp..fF" "......mm";
+
+static const char one_byte_32[257] =
+	"mmmmbz.." "mmmmbz.E" "mmmmbz.." "mmmmbz.." "mmmmbzp." "mmmmbzp." "mmmmbzp." "mmmmbzp."
+	"........" "........" "........" "........" "..Wmpppp" "zZbM...." "bbbbbbbb" "bbbbbbbb"
+	"MZMMmmmm" "mmmmmmmm" "........" "..s....." "aaaa...." "bz......" "bbbbbbbb" "zzzzzzzz"
+	"MMw.VVMZ" "e.w..b.." "mmmmbb.." "mmmmmmmm" "bbbbbbbb" "RRsb...." "p.pp..fF" "......mm";
 
 static const char two_byte[257] =
 	"mmmmx..." "..x.xm.M" "mmmmmmmm" "mmmmmmmm" "mmmmxxxx" "mmmmmmmm" "......x." "mxMxxxxx"
@@ -20,7 +28,8 @@ static const char two_byte[257] =
 
 struct x86_state {
 	size_t at;
-	unsigned operand16, wide;
+	unsigned operand16, address16, wide;
+	bool is_32;
 	char shape;
 };
 
@@ -50,20 +59,27 @@ static void x86_decode_vex(const uint8_t *p, size_t len, struct x86_state *s)
 /* Prefixes and opcode; at points at the opcode afterwards. */
 static void x86_decode_opcode(const uint8_t *p, size_t len, struct x86_state *s)
 {
+	const char *opcodes = s->is_32 ? one_byte_32 : one_byte;
+
 	s->shape = 'x';
-	while (s->at < len && s->at < 14 && one_byte[p[s->at]] == 'p') {
+	while (s->at < len && s->at < 14 && opcodes[p[s->at]] == 'p') {
 		if (p[s->at] == 0x66)
 			s->operand16 = 1;
+		if (p[s->at] == 0x67)
+			s->address16 = s->is_32;
 		s->at++;
 	}
-	if (s->at < len && one_byte[p[s->at]] == 'X') {
+	if (s->at < len && opcodes[p[s->at]] == 'X') {
 		s->wide = p[s->at] & 8;
 		s->at++;
 	}
 	if (s->at >= len)
 		return;
-	s->shape = one_byte[p[s->at]];
-	if (s->shape == 'V' || s->shape == 'W') {
+	s->shape = opcodes[p[s->at]];
+	if ((s->shape == 'V' || s->shape == 'W') && s->is_32 &&
+	    (len - s->at < 2 || p[s->at + 1] < 0xc0)) {
+		s->shape = 'm';
+	} else if (s->shape == 'V' || s->shape == 'W') {
 		x86_decode_vex(p, len, s);
 	} else if (s->shape == 'E') {
 		s->shape = 'x';
@@ -96,6 +112,10 @@ static unsigned x86_immediate(char shape, unsigned reg, const struct x86_state *
 		return 2;
 	case 'o':
 		return 8;
+	case 'a':
+		return s->address16 ? 2 : 4;
+	case 's':
+		return word + 2;
 	case 'e':
 		return 3;
 	case 'R':
@@ -109,12 +129,59 @@ static unsigned x86_immediate(char shape, unsigned reg, const struct x86_state *
 	}
 }
 
-struct x86_instruction x86_decode(const uint8_t *p, size_t len)
+/* Where the fields of an operand lie. */
+struct x86_operand {
+	unsigned reg;
+	size_t field, displacement, modrm;
+};
+
+/* ModRM and what belongs to it; false if it is cut. */
+static bool x86_decode_operand(const uint8_t *p, size_t len, struct x86_state *s,
+			       struct x86_operand *ret)
+{
+	unsigned mod, rm;
+
+	if (s->at >= len)
+		return false;
+	ret->modrm = s->at;
+	mod = p[s->at] >> 6;
+	ret->reg = p[s->at] >> 3 & 7;
+	rm = p[s->at] & 7;
+	s->at++;
+	if (s->address16) {
+		s->at += mod == 2 || (mod == 0 && rm == 6) ? 2 : mod == 1;
+		return true;
+	}
+	if (mod != 3 && rm == 4) {
+		if (s->at >= len)
+			return false;
+		if (mod == 0 && (p[s->at] & 7) == 5) {
+			ret->displacement = s->at + 1;
+			s->at += 4;
+		}
+		s->at++;
+	} else if (mod == 0 && rm == 5) {
+		if (s->is_32)
+			ret->displacement = s->at;
+		else
+			ret->field = s->at;
+		s->at += 4;
+	}
+	if (mod == 1) {
+		s->at += 1;
+	} else if (mod == 2) {
+		ret->displacement = s->at;
+		s->at += 4;
+	}
+	return true;
+}
+
+struct x86_instruction x86_decode(const uint8_t *p, size_t len, bool is_32)
 {
 	struct x86_instruction in = {.length = 1};
-	struct x86_state s = {.shape = 'x'};
-	unsigned reg = 0, immediate;
-	size_t field = 0, displacement = 0;
+	struct x86_state s = {.shape = 'x', .is_32 = is_32};
+	struct x86_operand o = {0};
+	unsigned immediate;
 
 	if (len > 15)
 		len = 15;
@@ -122,48 +189,26 @@ struct x86_instruction x86_decode(const uint8_t *p, size_t len)
 	if (s.shape == 'x')
 		return in;
 	in.opcode = (uint8_t)s.at++;
-	if (s.shape == 'm' || s.shape == 'M' || s.shape == 'Z' || s.shape == 'f' || s.shape == 'F') {
-		unsigned mod, rm;
-
-		if (s.at >= len)
-			return in;
-		mod = p[s.at] >> 6;
-		reg = p[s.at] >> 3 & 7;
-		rm = p[s.at] & 7;
-		s.at++;
-		if (mod != 3 && rm == 4) {
-			if (s.at >= len)
-				return in;
-			if (mod == 0 && (p[s.at] & 7) == 5) {
-				displacement = s.at + 1;
-				s.at += 4;
-			}
-			s.at++;
-		} else if (mod == 0 && rm == 5) {
-			field = s.at;
-			s.at += 4;
-		}
-		if (mod == 1) {
-			s.at += 1;
-		} else if (mod == 2) {
-			displacement = s.at;
-			s.at += 4;
-		}
-	}
-	immediate = x86_immediate(s.shape, reg, &s);
+	if ((s.shape == 'm' || s.shape == 'M' || s.shape == 'Z' || s.shape == 'f' || s.shape == 'F') &&
+	    !x86_decode_operand(p, len, &s, &o))
+		return in;
+	immediate = x86_immediate(s.shape, o.reg, &s);
 	if (s.shape == 'R') {
-		field = s.at;
+		o.field = s.at;
 		in.is_branch = 1;
 	}
+	if (s.shape == 'a' && immediate == 4)
+		o.displacement = s.at;
 	s.at += immediate;
 	if (s.at > len)
 		return in;
 	in.length = (uint8_t)s.at;
-	in.field = (uint8_t)field;
-	in.displacement = (uint8_t)displacement;
-	if (immediate == 4 && s.shape != 'R')
+	in.field = (uint8_t)o.field;
+	in.displacement = (uint8_t)o.displacement;
+	in.modrm = (uint8_t)o.modrm;
+	if (immediate == 4 && s.shape != 'R' && s.shape != 'a')
 		in.immediate = (uint8_t)(s.at - 4);
-	if (field)
-		in.tail = (uint8_t)(s.at - field - 4);
+	if (o.field)
+		in.tail = (uint8_t)(s.at - o.field - 4);
 	return in;
 }

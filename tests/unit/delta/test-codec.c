@@ -103,6 +103,54 @@ static void test_codec_damaged_programs(void **state)
 	}
 }
 
+/* 32-bit programs and objects, and such with bytes anywhere that are others. */
+static void test_codec_of_32_bits(void **state)
+{
+	static const char *const names[][2] = {{"i386-old.elf", "i386-new.elf"},
+					       {"object-old.elf", "object-new.elf"}};
+	struct random r = {5};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		AUTO_DONE(buffer) struct buffer old = fixture_golden(names[i][0]);
+		AUTO_DONE(buffer) struct buffer new = fixture_golden(names[i][1]);
+
+		check_pair(&old, &new);
+		check_pair(&new, &old);
+		for (unsigned k = 0; k < 40; k++) {
+			AUTO_DONE(buffer) struct buffer lying = buffer_of(1U << 20);
+
+			buffer_put(&lying, old.data, old.len);
+			for (unsigned n = 0; n < 1 + k; n++)
+				lying.data[52 + random_below(&r, lying.len - 52)] =
+					(uint8_t)random_next(&r);
+			check_pair(&lying, &new);
+			check_pair(&new, &lying);
+		}
+	}
+}
+
+/* What the knowledge of them is worth: more than bytes alone. */
+static void test_codec_predicts_32_bits(void **state)
+{
+	static const char *const names[][2] = {{"i386-old.elf", "i386-new.elf"},
+					       {"object-old.elf", "object-new.elf"}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		AUTO_DONE(buffer) struct buffer old = fixture_golden(names[i][0]);
+		AUTO_DONE(buffer) struct buffer new = fixture_golden(names[i][1]);
+		AUTO_DONE(buffer) struct buffer known = buffer_of(1U << 20);
+		AUTO_DONE(buffer) struct buffer bytes = buffer_of(1U << 20);
+
+		encode_pair(&old, &new, &known);
+		/* no ELF file any more */
+		old.data[1] = new.data[1] = 'x';
+		encode_pair(&old, &new, &bytes);
+		assert_true(known.len * 4 < bytes.len * 3);
+	}
+}
+
 #define SECTIONS_OFFSET_AT 40U
 #define SECTION_HEADER_BYTES 64U
 #define SECTIONS_N_AT 60U
@@ -359,6 +407,8 @@ int main(void)
 		cmocka_unit_test(test_codec_small_files),
 		cmocka_unit_test(test_codec_random_edits),
 		cmocka_unit_test(test_codec_damaged_programs),
+		cmocka_unit_test(test_codec_of_32_bits),
+		cmocka_unit_test(test_codec_predicts_32_bits),
 		cmocka_unit_test(test_codec_lying_sections),
 		cmocka_unit_test(test_codec_small_patch_is_small),
 		cmocka_unit_test(test_codec_same_input_same_bytes),

@@ -5,6 +5,7 @@
 #include "base/compiler.h"
 #include "delta/derive.h"
 #include "delta/field.h"
+#include "delta/object.h"
 
 /* The switch statement of old.elf has seven cases; its calls and jumps that are four bytes long. */
 #define GOLDEN_TABLE_ENTRIES 6
@@ -16,6 +17,15 @@
 /* types in the tables of catch clauses, and functions with such tables */
 #define RICH_TYPES 6
 #define RICH_AREAS 5
+/* i386-old.elf: calls and jumps of four bytes; displacements from the GOT; functions that fetch it */
+#define I386_BRANCHES 12
+#define I386_GOTOFFS 21
+#define I386_GOTS 4
+#define I386_GOT 0x162c
+#define I386_SYMBOLS 7
+/* object-old.elf: relocations, and those of them that name a section */
+#define OBJECT_RELOCATIONS 36
+#define OBJECT_OF_SECTIONS 24
 
 static size_t count_fields(const struct field_map *m, enum field_kind kind)
 {
@@ -80,15 +90,97 @@ static void test_scan_finds_the_tables_of_a_library(void **state)
 	}
 }
 
+/* Counted in the listings of objdump -d and readelf. */
+static void test_scan_knows_32_bits(void **state)
+{
+	AUTO_DONE(buffer) struct buffer elf = fixture_golden("i386-old.elf");
+	AUTO(field_map) struct field_map *m = NULL;
+
+	(void)state;
+	assert_int_equal(field_map_new(elf.data, elf.len, &m), 0);
+	assert_int_equal(m->elf.machine, ELF_MACHINE_I386);
+	assert_int_equal(m->got, I386_GOT);
+	assert_int_equal(count_fields(m, FIELD_BRANCH), I386_BRANCHES);
+	assert_int_equal(count_fields(m, FIELD_I386_GOTOFF), I386_GOTOFFS);
+	assert_int_equal(count_fields(m, FIELD_I386_GOT), I386_GOTS);
+	assert_int_equal(count_fields(m, FIELD_TABLE_START), 1);
+	assert_int_equal(count_fields(m, FIELD_TABLE), GOLDEN_TABLE_ENTRIES);
+	assert_int_equal(count_in(m, ELF_SECTION_DYNSYM, FIELD_SPECIAL32), I386_SYMBOLS);
+	assert_int_equal(count_fields(m, FIELD_ADDR64), 0);
+	assert_int_equal(count_fields(m, FIELD_SPECIAL64), 0);
+}
+
+static void test_scan_knows_objects(void **state)
+{
+	AUTO_DONE(buffer) struct buffer elf = fixture_golden("object-old.elf");
+	AUTO(field_map) struct field_map *m = NULL;
+	size_t n = 0, n_of_sections = 0;
+
+	(void)state;
+	assert_int_equal(field_map_new(elf.data, elf.len, &m), 0);
+	assert_true(m->elf.is_object);
+	for (unsigned i = 0; i < m->elf.n_sections; i++) {
+		const struct elf_section *s = &m->elf.sections[i];
+
+		if (s->kind != ELF_SECTION_RELA)
+			continue;
+		for (size_t at = (size_t)s->offset; at < s->offset + s->bytes; at += 8) {
+			struct object_base base;
+			size_t place;
+
+			n++;
+			assert_true(object_place(m, s, at, &place));
+			if (field_at(m, place) == FIELD_NONE)
+				continue;
+			n_of_sections++;
+			assert_int_equal(field_at(m, place), FIELD_ADDR32);
+			assert_true(object_base_of(m, place, &base));
+			assert_true(elf_u32(m->data + place) <= m->elf.sections[base.section].bytes);
+		}
+	}
+	assert_int_equal(n, OBJECT_RELOCATIONS);
+	assert_int_equal(n_of_sections, OBJECT_OF_SECTIONS);
+}
+
+/* A hostile object: whatever a table, a link or a symbol says, nothing outside is looked at. */
+static void test_scan_takes_any_object(void **state)
+{
+	AUTO_DONE(buffer) struct buffer elf = fixture_golden("object-old.elf");
+	struct random r = {19};
+
+	(void)state;
+	for (unsigned i = 0; i < 8000; i++) {
+		size_t len = i % 4 ? elf.len : (size_t)random_below(&r, elf.len);
+		uint8_t *copy = malloc(len + 1);
+		AUTO(field_map) struct field_map *m = NULL;
+
+		assert_non_null(copy);
+		memcpy(copy, elf.data, len);
+		for (unsigned k = 0; k < 1 + i % 5 && len > 1200; k++)
+			copy[(i % 2 ? len - 1 - random_below(&r, 450) : 468 + random_below(&r, 600))] =
+				(uint8_t)random_next(&r);
+		assert_int_equal(field_map_new(copy, len, &m), 0);
+		for (size_t at = 0; (at = field_next(m, at, len)) < len; at++) {
+			struct object_base base;
+
+			assert_true(field_width(field_at(m, at)) <= len - at);
+			if (m->elf.is_object && object_base_of(m, at, &base))
+				assert_true(base.section < m->elf.n_sections);
+		}
+		free(copy);
+	}
+}
+
 static void test_scan_takes_anything(void **state)
 {
 	AUTO_DONE(buffer) struct buffer plain = fixture_golden("old.elf");
 	AUTO_DONE(buffer) struct buffer rich = fixture_golden("rich-old.elf");
+	AUTO_DONE(buffer) struct buffer small = fixture_golden("i386-old.elf");
 	struct random r = {17};
 
 	(void)state;
 	for (unsigned i = 0; i < 8000; i++) {
-		struct buffer elf = i % 2 ? rich : plain;
+		struct buffer elf = i % 5 == 2 ? small : i % 2 ? rich : plain;
 		size_t len = i % 4 ? elf.len : (size_t)random_below(&r, elf.len);
 		uint8_t *copy = malloc(len + 1); /* the sanitizer watches its end */
 		AUTO(field_map) struct field_map *m = NULL;
@@ -117,7 +209,7 @@ static void test_scan_takes_anything(void **state)
 
 static void test_derive_makes_what_was_there(void **state)
 {
-	static const char *const names[] = {"old.elf", "new.elf"};
+	static const char *const names[] = {"old.elf", "new.elf", "i386-old.elf", "i386-new.elf"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -177,6 +269,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_scan_finds_the_references_of_a_program),
 		cmocka_unit_test(test_scan_finds_the_tables_of_a_library),
+		cmocka_unit_test(test_scan_knows_32_bits),
+		cmocka_unit_test(test_scan_knows_objects),
+		cmocka_unit_test(test_scan_takes_any_object),
 		cmocka_unit_test(test_scan_takes_anything),
 		cmocka_unit_test(test_derive_makes_what_was_there),
 		cmocka_unit_test(test_derive_refuses_other_ranges),

@@ -45,12 +45,64 @@ static void test_x86_lengths_and_fields(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(x86_cases); i++) {
-		struct x86_instruction in = x86_decode(x86_cases[i].bytes, 15);
+		struct x86_instruction in = x86_decode(x86_cases[i].bytes, 15, false);
 
 		if (in.length != x86_cases[i].length || in.field != x86_cases[i].field ||
 		    in.tail != x86_cases[i].tail || in.is_branch != x86_cases[i].is_branch)
 			fail_msg("%s: length %u, field %u, tail %u", x86_cases[i].text, in.length,
 				 in.field, in.tail);
+	}
+}
+
+/* As GNU as --32 assembles them. */
+static const struct {
+	const char *text;
+	uint8_t bytes[15];
+	uint8_t length, field, displacement, immediate;
+} i386_cases[] = {
+	{"call rel32", {0xe8, 1, 2, 3, 4}, 5, 1, 0, 0},
+	{"jne rel32", {0x0f, 0x85, 1, 2, 3, 4}, 6, 2, 0, 0},
+	{"inc %eax", {0x40}, 1, 0, 0, 0},
+	{"dec %edi", {0x4f}, 1, 0, 0, 0},
+	{"push %es", {0x06}, 1, 0, 0, 0},
+	{"pusha", {0x60}, 1, 0, 0, 0},
+	{"mov addr,%eax", {0xa1, 1, 2, 3, 4}, 5, 0, 1, 0},
+	{"mov addr,%ecx", {0x8b, 0x0d, 1, 2, 3, 4}, 6, 0, 2, 0},
+	{"movl $5,addr", {0xc7, 0x05, 1, 2, 3, 4, 5, 0, 0, 0}, 10, 0, 2, 6},
+	{"mov disp(%ebx),%eax", {0x8b, 0x83, 1, 2, 3, 4}, 6, 0, 2, 0},
+	{"mov disp(%ebx,%eax,4),%ecx", {0x8b, 0x8c, 0x83, 1, 2, 3, 4}, 7, 0, 3, 0},
+	{"mov addr(,%eax,4),%eax", {0x8b, 0x04, 0x85, 1, 2, 3, 4}, 7, 0, 3, 0},
+	{"add $imm,%ebx", {0x81, 0xc3, 1, 2, 3, 4}, 6, 0, 0, 2},
+	{"add $imm,%eax", {0x05, 1, 2, 3, 4}, 5, 0, 0, 1},
+	{"mov $imm,%ecx", {0xb9, 1, 2, 3, 4}, 5, 0, 0, 1},
+	{"mov $imm,%cx", {0x66, 0xb9, 1, 2}, 4, 0, 0, 0},
+	{"ljmp $seg,$addr", {0xea, 1, 2, 3, 4, 8, 0}, 7, 0, 0, 0},
+	{"lcall $seg,$addr", {0x9a, 1, 2, 3, 4, 8, 0}, 7, 0, 0, 0},
+	{"les (%eax),%ecx", {0xc4, 0x08}, 2, 0, 0, 0},
+	{"lds (%eax),%ecx", {0xc5, 0x08}, 2, 0, 0, 0},
+	{"bound %eax,(%ecx)", {0x62, 0x01}, 2, 0, 0, 0},
+	{"vmovaps addr,%xmm0", {0xc5, 0xf8, 0x28, 0x05, 1, 2, 3, 4}, 8, 0, 4, 0},
+	{"aam", {0xd4, 0x0a}, 2, 0, 0, 0},
+	{"mov 8(%bp),%ax", {0x67, 0x66, 0x8b, 0x46, 8}, 5, 0, 0, 0},
+	{"mov addr16,%ecx", {0x67, 0x8b, 0x0e, 1, 2}, 5, 0, 0, 0},
+	{"mov (%si),%ecx", {0x67, 0x8b, 0x0c}, 3, 0, 0, 0},
+	{"mov disp(%bx),%ecx", {0x67, 0x8b, 0x8f, 1, 2}, 5, 0, 0, 0},
+	{"mov addr16,%eax", {0x67, 0xa1, 1, 2}, 4, 0, 0, 0},
+	{"endbr32", {0xf3, 0x0f, 0x1e, 0xfb}, 4, 0, 0, 0},
+};
+
+static void test_i386_lengths_and_fields(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(i386_cases); i++) {
+		struct x86_instruction in = x86_decode(i386_cases[i].bytes, 15, true);
+
+		if (in.length != i386_cases[i].length || in.field != i386_cases[i].field ||
+		    in.displacement != i386_cases[i].displacement ||
+		    in.immediate != i386_cases[i].immediate)
+			fail_msg("%s: length %u, field %u, displacement %u, immediate %u",
+				 i386_cases[i].text, in.length, in.field, in.displacement,
+				 in.immediate);
 	}
 }
 
@@ -67,7 +119,7 @@ static void test_x86_never_reads_beyond(void **state)
 		assert_non_null(exact);
 		for (size_t k = 0; k < len; k++)
 			exact[k] = (uint8_t)random_next(&r);
-		in = x86_decode(exact, len);
+		in = x86_decode(exact, len, i & 1);
 		assert_in_range(in.length, 1, len);
 		if (in.field)
 			assert_int_equal(in.field + 4U + in.tail, in.length);
@@ -136,6 +188,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_x86_lengths_and_fields),
+		cmocka_unit_test(test_i386_lengths_and_fields),
 		cmocka_unit_test(test_x86_never_reads_beyond),
 		cmocka_unit_test(test_a64_targets),
 		cmocka_unit_test(test_a64_other_targets_come_back),

@@ -94,7 +94,7 @@ static struct buffer in_archive(const struct buffer *program)
 	return b;
 }
 
-#define N_SEEDS 7U
+#define N_SEEDS 9U
 
 static void seeds_make(struct seed *s)
 {
@@ -103,6 +103,7 @@ static void seeds_make(struct seed *s)
 	struct buffer arm = for_arm("new.elf"), text = random_bytes(&r, 900);
 	struct buffer edited = random_edits(&r, &text, 3), none = buffer_of(0);
 	struct buffer members = in_archive(&new);
+	struct buffer small = fixture_golden("i386-new.elf"), object = fixture_golden("object-new.elf");
 	struct buffer several[3] = {edited, text, none};
 
 	s[0] = (struct seed){.name = "x86-64", .olds = {old}, .n_olds = 1};
@@ -119,6 +120,12 @@ static void seeds_make(struct seed *s)
 	seed_make(&s[5], several, 2, false, true);
 	s[6] = (struct seed){.name = "archive", .olds = {in_archive(&old)}, .n_olds = 1};
 	seed_make(&s[6], &members, 1, true, false);
+	s[7] = (struct seed){.name = "32-bit x86", .olds = {fixture_golden("i386-old.elf")}, .n_olds = 1};
+	seed_make(&s[7], &small, 1, true, false);
+	s[8] = (struct seed){.name = "object", .olds = {fixture_golden("object-old.elf")}, .n_olds = 1};
+	seed_make(&s[8], &object, 1, true, false);
+	buffer_done(&small);
+	buffer_done(&object);
 	buffer_done(&members);
 	buffer_done(&arm);
 	buffer_done(&new);
