@@ -134,6 +134,7 @@ static void walk_search(struct walk *w, size_t at, size_t to, size_t end)
 		walk_keep_seed(w, at);
 	while (w->scan < to && w->scan < end) {
 		size_t run = walk_run(w, w->scan_diagonal, w->scan, end), place, n, near_at;
+		size_t least = run < MATCH_MIN_BYTES ? MATCH_MIN_BYTES : run + 1;
 		int64_t diagonal;
 
 		if (run >= MATCH_GOOD_BYTES) {
@@ -145,8 +146,9 @@ static void walk_search(struct walk *w, size_t at, size_t to, size_t end)
 			continue;
 		}
 		near_at = (size_t)((int64_t)w->scan + (w->scan_diagonal == SENT ? 0 : w->scan_diagonal));
-		n = suffix_longest(w->suffix, w->new + w->scan, end - w->scan, near_at, &place);
-		if (n < MATCH_MIN_BYTES || n <= run) {
+		n = suffix_longest(w->suffix, w->new + w->scan, end - w->scan, least, near_at,
+				   &place);
+		if (n < least) {
 			w->scan++;
 			continue;
 		}

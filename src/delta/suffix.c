@@ -11,11 +11,15 @@
 
 #define LOOK_AROUND 24U
 #define MATCH_MAX 4096U
+/* Where the suffixes of every two bytes start is kept for files beside which that is little. */
+#define PAIRS 65536U
+#define PAIRS_LEN_MIN (1U << 20)
 
 struct suffix {
 	const uint8_t *data;
 	size_t len;
 	int32_t *order;
+	uint32_t *pairs; /* for each two bytes: suffixes before them; NULL: a short file */
 };
 
 void suffix_free(struct suffix *s)
@@ -23,7 +27,29 @@ void suffix_free(struct suffix *s)
 	if (!s)
 		return;
 	free(s->order);
+	free(s->pairs);
 	free(s);
+}
+
+static int suffix_count_pairs(struct suffix *s)
+{
+	uint32_t sum = 0;
+
+	s->pairs = calloc(PAIRS + 1, sizeof(*s->pairs));
+	if (!s->pairs)
+		return -ENOMEM;
+	for (size_t i = 0; i + 1 < s->len; i++)
+		s->pairs[s->data[i] << 8 | s->data[i + 1]]++;
+	for (size_t i = 0; i <= PAIRS; i++) {
+		uint32_t n = s->pairs[i];
+
+		/* the last byte is a suffix of its own, before all that go on */
+		if (i == (size_t)s->data[s->len - 1] << 8)
+			sum++;
+		s->pairs[i] = sum;
+		sum += n;
+	}
+	return 0;
 }
 
 int suffix_new(const uint8_t *data, size_t len, struct suffix **ret)
@@ -44,6 +70,8 @@ int suffix_new(const uint8_t *data, size_t len, struct suffix **ret)
 	if (suffix_sort(data, len, s->order) < 0)
 		return -ENOMEM;
 #endif
+	if (len >= PAIRS_LEN_MIN && suffix_count_pairs(s) < 0)
+		return -ENOMEM;
 	*ret = take_ptr(s);
 	return 0;
 }
@@ -60,20 +88,40 @@ static size_t suffix_common(const struct suffix *s, size_t index, const uint8_t 
 	return n;
 }
 
+/*
+ * The suffixes among which is the first one that is not less than the pattern, if not the one behind
+ * them; returns how many bytes all of them have in common with it.
+ */
+static size_t suffix_narrow(const struct suffix *s, const uint8_t *pattern, size_t len, size_t *ret_low,
+			    size_t *ret_high)
+{
+	unsigned pair;
+
+	*ret_low = 0;
+	*ret_high = s->len;
+	if (!s->pairs || len < 2)
+		return 0;
+	pair = (unsigned)pattern[0] << 8 | pattern[1];
+	*ret_low = s->pairs[pair];
+	*ret_high = s->pairs[pair + 1];
+	return 2;
+}
+
 static size_t distance(size_t a, size_t b)
 {
 	return a < b ? b - a : a - b;
 }
 
-size_t suffix_longest(const struct suffix *s, const uint8_t *pattern, size_t len, size_t near_at,
-		      size_t *ret_at)
+size_t suffix_longest(const struct suffix *s, const uint8_t *pattern, size_t len, size_t least,
+		      size_t near_at, size_t *ret_at)
 {
-	size_t low = 0, high = s->len, low_n = 0, high_n = 0, best, index;
+	size_t low, high, low_n, high_n, best, index;
 
 	if (!s->len || !len)
 		return 0;
 	if (len > MATCH_MAX)
 		len = MATCH_MAX;
+	low_n = high_n = suffix_narrow(s, pattern, len, &low, &high);
 	/* first suffix that is not less than the pattern */
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
@@ -94,8 +142,8 @@ size_t suffix_longest(const struct suffix *s, const uint8_t *pattern, size_t len
 		index = low - 1;
 		best = suffix_common(s, index, pattern, len, 0);
 	}
-	if (!best)
-		return 0;
+	if (best < least || !best)
+		return best;
 	*ret_at = (size_t)s->order[index];
 	for (size_t i = 1; i <= LOOK_AROUND && index + i < s->len; i++) {
 		size_t at = (size_t)s->order[index + i];

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The order of suffixes without libdivsufsort, against libdivsufsort. */
+/* The order of suffixes without libdivsufsort, against libdivsufsort; and what is found with it. */
 #include "fixture.h"
 
 #include <divsufsort.h>
 
 #include "delta/sort.h"
+#include "delta/suffix.h"
+
+#define SEARCHES 24U
 
 static void check_order(const struct buffer *b)
 {
@@ -50,11 +53,66 @@ static void test_sort_repeats(void **state)
 	check_order(&zeros);
 }
 
+static size_t common(const struct buffer *in, size_t at, const uint8_t *pattern, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && at + n < in->len && in->data[at + n] == pattern[n])
+		n++;
+	return n;
+}
+
+/* No place matches for longer than the one that is found, and that one does. */
+static void check_search(const struct suffix *s, const struct buffer *in, const uint8_t *pattern,
+			 size_t len)
+{
+	size_t at = SIZE_MAX, most = 0, n;
+
+	for (size_t i = 0; i < in->len; i++) {
+		n = common(in, i, pattern, len);
+		most = n > most ? n : most;
+	}
+	assert_int_equal(suffix_longest(s, pattern, len, 1, 0, &at), most);
+	if (most)
+		assert_int_equal(common(in, at, pattern, len), most);
+	/* the length holds too where the place is of no use */
+	assert_int_equal(suffix_longest(s, pattern, len, len + 1, 0, &at), most);
+}
+
+static void test_sort_search(void **state)
+{
+	const size_t lengths[] = {1, 2, 3000, (1U << 20) + 5};
+	struct random r = {5};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		AUTO_DONE(buffer) struct buffer in = random_bytes(&r, lengths[i]);
+		AUTO(suffix) struct suffix *s = NULL;
+		uint8_t pattern[24];
+
+		/* few values, the highest among them, and one that is only at the end */
+		for (size_t j = 0; j < in.len; j++)
+			in.data[j] = (uint8_t)(0xff - in.data[j] % 5);
+		in.data[in.len - 1] = 0xf0;
+		assert_int_equal(suffix_new(in.data, in.len, &s), 0);
+		for (unsigned j = 0; j < SEARCHES; j++) {
+			for (size_t k = 0; k < sizeof(pattern); k++)
+				pattern[k] = (uint8_t)(0xff - random_below(&r, j % 2 ? 7 : 5));
+			check_search(s, &in, pattern, 1 + j);
+		}
+		pattern[0] = 0xf0;
+		check_search(s, &in, pattern, 1);
+		check_search(s, &in, pattern, sizeof(pattern));
+		check_search(s, &in, in.data + in.len / 2, in.len > 4000 ? 2000 : in.len - in.len / 2);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sort_random),
 		cmocka_unit_test(test_sort_repeats),
+		cmocka_unit_test(test_sort_search),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
