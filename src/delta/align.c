@@ -17,6 +17,7 @@
 #define COST_SENT_START (11U * 16U)
 #define COST_SEEK (17U * 16U)
 #define COST_NEVER (1U << 30)
+#define COST_BYTE 128U
 /* How far the search runs ahead of the walk, and how far back a match is extended. */
 #define AHEAD_BYTES 64U
 #define MATCH_MIN_BYTES 8U
@@ -60,6 +61,7 @@ struct walk {
 	size_t scan;
 	int64_t scan_diagonal;
 	size_t field_end; /* bytes before this belong to a field that was counted */
+	uint64_t spent;   /* costs that were taken off all tracks, or belong to earlier pieces */
 	int err;
 };
 
@@ -303,6 +305,7 @@ static void walk_step(struct walk *w, size_t at)
 		for (unsigned i = 0; i < w->n_tracks; i++)
 			w->tracks[i].cost -= w->tracks[i].cost == COST_NEVER ? 0 : least;
 		w->sent.cost -= least;
+		w->spent += least;
 	}
 }
 
@@ -353,6 +356,7 @@ static uint32_t walk_piece(struct walk *w, size_t at, size_t end, uint32_t from)
 		walk_step(w, at);
 		at++;
 	}
+	w->spent += walk_best(w)->cost;
 	return walk_track_node(w, walk_best(w));
 }
 
@@ -432,7 +436,7 @@ static int walk_operations(const struct node *list, size_t n, const struct deriv
 }
 
 static int align_pass(struct walk *w, const struct derive_range *derived, unsigned n_derived,
-		      struct op **ret_ops, size_t *ret_n)
+		      struct alignment *ret)
 {
 	AUTO_FREE struct node *list = NULL;
 	AUTO(suffix) struct suffix *suffix = NULL;
@@ -446,6 +450,7 @@ static int align_pass(struct walk *w, const struct derive_range *derived, unsign
 	w->suffix = suffix;
 	w->n_nodes = 0;
 	w->n_tracks = 0;
+	w->spent = 0;
 	w->scan_diagonal = SENT;
 	for (unsigned i = 0; i <= n_derived; i++) {
 		size_t end = i < n_derived ? derived[i].at : w->new_len;
@@ -461,17 +466,16 @@ static int align_pass(struct walk *w, const struct derive_range *derived, unsign
 	r = walk_collect(w, node, w->new_len, &list, &n);
 	if (r < 0)
 		return r;
-	return walk_operations(list, n, derived, n_derived, ret_ops, ret_n);
+	ret->guess = w->spent / COST_BYTE;
+	return walk_operations(list, n, derived, n_derived, &ret->ops, &ret->n_ops);
 }
 
 int align_plan(const struct field_map *old, const struct field_map *new,
-	       const struct derive_range *derived, unsigned n_derived, struct op **ret_ops,
-	       size_t *ret_n)
+	       const struct derive_range *derived, unsigned n_derived, struct alignment *ret)
 {
 	AUTO_FREE uint8_t *old_labels = malloc(old->len + 1), *new_labels = malloc(new->len + 1);
 	AUTO_FREE struct walk *w = calloc(1, sizeof(*w));
-	AUTO_FREE struct op *first = NULL;
-	size_t n_first = 0;
+	struct alignment first = {0};
 	int r;
 
 	if (!old_labels || !new_labels || !w)
@@ -485,16 +489,16 @@ int align_plan(const struct field_map *old, const struct field_map *new,
 	if (r >= 0)
 		r = label_by_content(new, new_labels);
 	if (r >= 0)
-		r = align_pass(w, derived, n_derived, &first, &n_first);
+		r = align_pass(w, derived, n_derived, &first);
 	if (r >= 0 && old->elf.machine != ELF_MACHINE_NONE && new->elf.machine != ELF_MACHINE_NONE) {
 		r = label_by_target(old, old_labels);
 		if (r >= 0)
-			r = label_by_alignment(old, new, first, n_first, new_labels);
+			r = label_by_alignment(old, new, first.ops, first.n_ops, new_labels);
 		if (r >= 0)
-			r = align_pass(w, derived, n_derived, ret_ops, ret_n);
+			r = align_pass(w, derived, n_derived, ret);
+		free(first.ops);
 	} else if (r >= 0) {
-		*ret_ops = take_ptr(first);
-		*ret_n = n_first;
+		*ret = first;
 	}
 	free(w->nodes);
 	return r;

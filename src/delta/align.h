@@ -12,10 +12,12 @@
 #include "delta/field.h"
 #include "delta/map.h"
 
-/*
- * derived: ranges of the new file, by place, that are not to be aligned. *ret_ops: the caller
- * frees it.
- */
+struct alignment {
+	struct op *ops; /* the caller frees them */
+	size_t n_ops;
+	uint64_t guess; /* bytes that it may take, coded: near enough to see what is hopeless */
+};
+
+/* derived: ranges of the new file, by place, that are not to be aligned. */
 int align_plan(const struct field_map *old, const struct field_map *new,
-	       const struct derive_range *derived, unsigned n_derived, struct op **ret_ops,
-	       size_t *ret_n) MUST_CHECK;
+	       const struct derive_range *derived, unsigned n_derived, struct alignment *ret) MUST_CHECK;

@@ -72,6 +72,9 @@ static void coder_shift_out(struct coder *c)
 		c->n_pending++;
 	}
 	c->low = (c->low << 8) & CODER_MASK;
+	/* there is no use in coding what finds no room */
+	if (c->out->err && !c->err)
+		c->err = c->out->err;
 }
 
 unsigned coder_bit_p(struct coder *c, uint32_t p1, unsigned bit)

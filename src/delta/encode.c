@@ -17,6 +17,7 @@ struct work {
 	const struct delta_set *set;
 	const struct delta_encode_options *options;
 	struct plan *plans;
+	bool careful;
 	const size_t *order; /* the longest first */
 	pthread_mutex_t lock; /* of what follows, and of the caller's progress */
 	size_t next;
@@ -67,7 +68,7 @@ static void *work_run(void *ctx)
 		(void)pthread_mutex_unlock(&w->lock);
 		if (file == SIZE_MAX)
 			return NULL;
-		r = plan_file(w->set, file, &w->plans[file]);
+		r = plan_file(w->set, file, w->careful, &w->plans[file]);
 		(void)pthread_mutex_lock(&w->lock);
 		if (r < 0 && w->err >= 0)
 			w->err = r;
@@ -79,11 +80,11 @@ static void *work_run(void *ctx)
 }
 
 static int encode_plans(const struct delta_set *set, const struct delta_encode_options *options,
-			struct plan *plans)
+			bool careful, struct plan *plans)
 {
 	AUTO_FREE size_t *order = NULL;
 	struct work w = {.set = set, .options = options, .plans = plans,
-			 .lock = PTHREAD_MUTEX_INITIALIZER};
+			 .careful = careful, .lock = PTHREAD_MUTEX_INITIALIZER};
 	pthread_t threads[THREADS_MAX];
 	unsigned want = options ? options->n_threads : 0, n = 0;
 	int r = work_order(set, &order);
@@ -122,18 +123,17 @@ static int encode_limits(const struct delta_set *set, struct error *reterr)
 	return 0;
 }
 
-int delta_encode(const struct delta_set *set, const struct delta_encode_options *options,
-		 struct buffer *out, struct error *reterr)
+/* Plan, write, prove. */
+static int encode_try(const struct delta_set *set, const struct delta_encode_options *options,
+		      bool careful, struct buffer *out, struct error *reterr)
 {
 	AUTO_FREE struct plan *plans = calloc(set->n_files + 1, sizeof(*plans));
 	size_t start = out->len;
-	int r = encode_limits(set, reterr);
+	int r;
 
-	if (r < 0)
-		return r;
 	if (!plans)
 		return -ENOMEM;
-	r = encode_plans(set, options, plans);
+	r = encode_plans(set, options, careful, plans);
 	if (r >= 0)
 		r = stream_write(set, plans, options, out, reterr);
 	if (r >= 0)
@@ -141,4 +141,24 @@ int delta_encode(const struct delta_set *set, const struct delta_encode_options 
 	for (size_t i = 0; i < set->n_files; i++)
 		plan_done(&plans[i]);
 	return r;
+}
+
+int delta_encode(const struct delta_set *set, const struct delta_encode_options *options,
+		 struct buffer *out, struct error *reterr)
+{
+	struct delta_encode_options quiet = {.n_threads = options ? options->n_threads : 0,
+					     .stats = options ? options->stats : NULL};
+	size_t start = out->len;
+	int r = encode_limits(set, reterr);
+
+	if (r < 0)
+		return r;
+	r = encode_try(set, options, false, out, reterr);
+	if (r != -BSI_E_STATE)
+		return r;
+	/* some file's best way is at fault: find it, and do without */
+	out->len = start;
+	if (reterr)
+		*reterr = (struct error){0};
+	return encode_try(set, &quiet, true, out, reterr);
 }

@@ -90,10 +90,12 @@ static bool sides_are_programs(const struct sides *s)
 	return elf && elf_parse(elf, s->old, s->old_len) && elf_parse(elf, s->new, s->new_len);
 }
 
-static int plan_align(const struct sides *s, bool is_plain, struct plan_part *part)
+static int plan_align(const struct sides *s, bool is_plain, struct plan_part *part,
+		      uint64_t *ret_guess)
 {
 	AUTO(field_map) struct field_map *old = NULL, *new = NULL;
 	struct derive_range ranges[DERIVE_RANGES_MAX];
+	struct alignment a = {0};
 	unsigned n_ranges = 0;
 	int r;
 
@@ -106,7 +108,10 @@ static int plan_align(const struct sides *s, bool is_plain, struct plan_part *pa
 	if (r >= 0)
 		r = plan_derivable(s->new, s->new_len, ranges, &n_ranges);
 	if (r >= 0)
-		r = align_plan(old, new, ranges, n_ranges, &part->ops, &part->n_ops);
+		r = align_plan(old, new, ranges, n_ranges, &a);
+	part->ops = a.ops;
+	part->n_ops = a.n_ops;
+	*ret_guess = a.guess;
 	return r;
 }
 
@@ -115,6 +120,7 @@ static int plan_add(struct plan *p, const struct part *part, const struct sides 
 {
 	struct plan_part *parts = reallocarray(p->parts, p->n_parts + 1, sizeof(*parts));
 	struct plan_part *add;
+	uint64_t guess;
 	int r;
 
 	if (!parts)
@@ -122,23 +128,27 @@ static int plan_add(struct plan *p, const struct part *part, const struct sides 
 	p->parts = parts;
 	add = &parts[p->n_parts];
 	*add = (struct plan_part){.part = *part};
-	r = plan_align(s, is_plain, add);
+	r = plan_align(s, is_plain, add, &guess);
 	if (r < 0) {
 		free(add->ops);
 		return r;
 	}
 	p->n_parts++;
+	p->guess += guess;
 	for (size_t i = 0; i < add->n_ops; i++)
 		if (add->ops[i].rest == OP_REST_BYTES)
 			p->n_sent += add->ops[i].rest_len;
 	return 0;
 }
 
-/* What a plan alone would cost, in bytes; UINT64_MAX if it does not decode again. */
+/*
+ * What a plan alone would cost, in bytes; UINT64_MAX if that is not less than `limit`, or if it is to
+ * be proven and does not decode again.
+ */
 static int plan_try(const struct delta_set *set, const struct delta_input_file *f,
-		    const struct plan *plan, uint64_t *ret_bytes)
+		    const struct plan *plan, uint64_t limit, bool prove, uint64_t *ret_bytes)
 {
-	AUTO_DONE(buffer) struct buffer out = buffer_of(SIZE_MAX);
+	AUTO_DONE(buffer) struct buffer out = buffer_of(limit < SIZE_MAX ? (size_t)limit : SIZE_MAX);
 	struct delta_input references[DELTA_FILE_REFERENCES_MAX];
 	struct delta_set alone = {.references = references, .n_references = plan->n_references,
 				  .files = f, .n_files = 1, .meta = (const uint8_t *)""};
@@ -152,49 +162,72 @@ static int plan_try(const struct delta_set *set, const struct delta_input_file *
 	}
 	*ret_bytes = UINT64_MAX;
 	r = stream_write(&alone, &own, NULL, &out, NULL);
-	if (r < 0)
-		return r;
-	r = stream_prove(&alone, &own, out.data, out.len, NULL);
-	if (r >= 0)
+	if (r == -BSI_E_LIMIT)
+		return 0;
+	if (r >= 0 && prove) {
+		r = stream_prove(&alone, &own, out.data, out.len, NULL);
+		if (r == -BSI_E_STATE)
+			return 0;
+	}
+	if (r >= 0 && out.len < limit)
 		*ret_bytes = out.len;
-	return r == -BSI_E_STATE ? 0 : r;
+	return r;
 }
 
 /* The ways to code one file, and the best so far. */
 struct contest {
 	const struct delta_set *set;
 	const struct delta_input_file *f;
+	bool careful;
 	struct plan best;
 	bool has_best, is_tried;
 	uint64_t least;
 };
 
-static bool contest_is_over(const struct contest *c)
+static int contest_try_best(struct contest *c)
 {
-	return c->is_tried && c->least < c->f->len / SMALL_PART;
+	if (c->is_tried)
+		return 0;
+	c->is_tried = true;
+	return plan_try(c->set, c->f, &c->best, UINT64_MAX, c->careful, &c->least);
+}
+
+/* Whether what knows less need not be tried: 1, 0, or an error. */
+static int contest_is_over(struct contest *c)
+{
+	uint64_t small = c->f->len / SMALL_PART;
+	int r;
+
+	/* of bytes alone nothing is certain before another way is there to compare them with */
+	if (!c->has_best || (!c->is_tried && c->best.parts[0].mode.is_plain))
+		return 0;
+	if (!c->is_tried && c->best.guess < small)
+		return 1;
+	r = contest_try_best(c);
+	return r < 0 ? r : c->least < small;
 }
 
 /*
- * A plan enters: what it holds is the contest's from here on. The first that knows nothing of
- * programs is tried only when there is another.
+ * A plan enters: what it holds is the contest's from here on. The first is tried only when there is
+ * another, or to see whether there need be one; but what knows of programs must prove itself where
+ * care is taken.
  */
-static int contest_enter(struct contest *c, struct plan *plan, bool is_safe)
+static int contest_enter(struct contest *c, struct plan *plan)
 {
+	bool is_safe = plan->parts[0].mode.is_plain && !plan->divided;
 	uint64_t bytes = UINT64_MAX;
 	int r = 0;
 
-	if (!c->has_best && is_safe) {
+	if (!c->has_best && (is_safe || !c->careful)) {
 		c->best = *plan;
 		c->has_best = true;
 		return 0;
 	}
-	if (c->has_best && !c->is_tried) {
-		r = plan_try(c->set, c->f, &c->best, &c->least);
-		c->is_tried = true;
-	}
+	if (c->has_best)
+		r = contest_try_best(c);
 	if (r >= 0)
-		r = plan_try(c->set, c->f, plan, &bytes);
-	if (r >= 0 && bytes != UINT64_MAX && (!c->has_best || bytes < c->least)) {
+		r = plan_try(c->set, c->f, plan, c->least, c->careful, &bytes);
+	if (r >= 0 && bytes != UINT64_MAX) {
 		plan_done(&c->best);
 		c->best = *plan;
 		c->has_best = true;
@@ -226,16 +259,19 @@ static int contest_whole(struct contest *c, unsigned n)
 		const struct part whole = {.len = c->f->len, .source_len = old.len};
 		struct plan plan = contest_plan(c, n);
 
-		if (contest_is_over(c) || (!plain && !sides_are_programs(&s)))
+		if (!plain && !sides_are_programs(&s))
 			continue;
+		r = contest_is_over(c);
+		if (r != 0)
+			break;
 		r = plan_add(&plan, &whole, &s, plain);
 		if (r >= 0)
-			r = contest_enter(c, &plan, plain);
+			r = contest_enter(c, &plan);
 		else
 			plan_done(&plan);
 	}
 	plan_old_done(&old);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 /* A file without an old one, from an earlier new one that is in reach. */
@@ -376,7 +412,7 @@ static int contest_divided(struct contest *c)
 	if (r >= 0 && a.n_old)
 		r = divide(&d, &a);
 	if (r >= 0 && plan.n_parts > 1)
-		r = contest_enter(c, &plan, false);
+		r = contest_enter(c, &plan);
 	else
 		plan_done(&plan);
 	plan_old_done(&d.old);
@@ -385,10 +421,10 @@ static int contest_divided(struct contest *c)
 	return r;
 }
 
-int plan_file(const struct delta_set *set, size_t file, struct plan *ret)
+int plan_file(const struct delta_set *set, size_t file, bool careful, struct plan *ret)
 {
 	const struct delta_input_file *f = &set->files[file];
-	struct contest c = {.set = set, .f = f, .least = UINT64_MAX};
+	struct contest c = {.set = set, .f = f, .careful = careful, .least = UINT64_MAX};
 	int r;
 
 	if (!f->len)
@@ -399,13 +435,19 @@ int plan_file(const struct delta_set *set, size_t file, struct plan *ret)
 		r = contest_whole(&c, f->n_references ? 1 : 0);
 	if (r >= 0 && !c.has_best)
 		r = contest_whole(&c, 0);
-	if (r >= 0 && f->n_references > 1 && !contest_is_over(&c))
+	if (r >= 0 && f->n_references)
+		r = contest_is_over(&c);
+	if (r == 0 && f->n_references > 1) {
 		r = contest_whole(&c, f->n_references);
-	if (r >= 0 && f->n_references && !contest_is_over(&c))
+		if (r >= 0)
+			r = contest_is_over(&c);
+	}
+	if (r == 0 && f->n_references)
 		r = contest_divided(&c);
-	if (r < 0)
+	if (r < 0) {
 		plan_done(&c.best);
-	else
-		*ret = c.best;
-	return r;
+		return r;
+	}
+	*ret = c.best;
+	return 0;
 }

@@ -2,8 +2,8 @@
 #pragma once
 /*
  * Encoder only: how a new file will be coded. Of the ways that are open to it, with the knowledge of
- * programs or without, from one old file or several, whole or in parts, the smallest is taken; each
- * is coded and decoded again before it is believed.
+ * programs or without, from one old file or several, whole or in parts, the smallest is taken. Of
+ * ways that are far apart the alignment tells; the others are coded.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -28,11 +28,15 @@ struct plan {
 	struct plan_part *parts; /* none: the file is empty */
 	size_t n_parts;
 	uint64_t n_sent; /* bytes */
+	uint64_t guess;  /* bytes that its parts may take, coded */
 };
 
 void plan_done(struct plan *p);
-/* File number `file` of the set. */
-int plan_file(const struct delta_set *set, size_t file, struct plan *ret) MUST_CHECK;
+/*
+ * File number `file` of the set. careful: only a way that was decoded again is believed, where there
+ * is more than one; without, the caller proves the whole.
+ */
+int plan_file(const struct delta_set *set, size_t file, bool careful, struct plan *ret) MUST_CHECK;
 
 /* The old files of a file as one run of bytes. */
 struct plan_old {
