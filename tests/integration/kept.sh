@@ -10,7 +10,7 @@ device_in_lab "$0"
 cat >"$tap_dir/who.c" <<'C'
 #include <stdio.h>
 #include <sys/prctl.h>
-#include <sys/capability.h>
+#include <linux/capability.h>
 #include <unistd.h>
 int main(void) { printf("%d %d " MARK "\n", (int)geteuid(), prctl(PR_CAPBSET_READ, CAP_NET_RAW)); }
 C
