@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include "base/file.h"
 
@@ -108,6 +109,44 @@ int fit_open(int root_fd, const struct manifest *manifest, struct fit **ret, str
 	return 0;
 }
 
+/* The value as heap memory; NULL where the file or its file system has none. */
+static int read_attribute(int fd, const char *name, uint8_t **ret, size_t *ret_len)
+{
+	AUTO_FREE uint8_t *value = malloc(ACCESS_ATTRIBUTE_MAX_BYTES);
+	ssize_t n;
+
+	if (!value)
+		return -ENOMEM;
+	n = fgetxattr(fd, name, value, ACCESS_ATTRIBUTE_MAX_BYTES);
+	if (n < 0)
+		return errno == ENODATA || errno == EOPNOTSUPP ? 0 : -errno;
+	*ret = take_ptr(value);
+	*ret_len = (size_t)n;
+	return 0;
+}
+
+static int read_access(int fd, struct file_access *ret)
+{
+	AUTO_FREE uint8_t *capabilities = NULL, *acl = NULL;
+	size_t capabilities_len = 0, acl_len = 0;
+	struct access_value values[ACCESS_ATTRIBUTE_MAX];
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*ret = (struct file_access){.uid = st.st_uid, .gid = st.st_gid, .mode = st.st_mode & 07777};
+	r = read_attribute(fd, access_attribute_names[ACCESS_CAPABILITIES], &capabilities,
+		&capabilities_len);
+	if (r == 0)
+		r = read_attribute(fd, access_attribute_names[ACCESS_ACL], &acl, &acl_len);
+	if (r < 0)
+		return r;
+	values[ACCESS_CAPABILITIES] = (struct access_value){capabilities, capabilities_len};
+	values[ACCESS_ACL] = (struct access_value){acl, acl_len};
+	return access_set_attributes(ret, values);
+}
+
 static int measure_component(int root_fd, struct fit_component *c, struct error *reterr)
 {
 	AUTO_FREE struct base_fact *facts = NULL;
@@ -121,6 +160,8 @@ static int measure_component(int root_fd, struct fit_component *c, struct error 
 		if (c->files[k] < 0)
 			continue;
 		r = file_digest(c->files[k], &facts[k].digest, NULL);
+		if (r == 0)
+			r = read_access(c->files[k], &facts[k].access);
 		if (r < 0)
 			return error_set(reterr, r, "%s: %s", c->component->files[k].path,
 				error_text(r));

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * How the components of a manifest fit this device: each base file opened in the base view, its
- * digest taken through that descriptor, and the match decided (improvement/match.h). The
+ * digest and access taken through that descriptor, and the match decided (improvement/match.h). The
  * descriptors stay open: what was matched is what is mounted over.
  */
 #include <stdbool.h>

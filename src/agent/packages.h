@@ -3,7 +3,7 @@
 /*
  * What dpkg's database says about the packages of a component: installed versions, and whether the
  * component's files still are those packages' own. The database is a hint for people and for
- * "superseded"; whether a component fits is decided by digests alone.
+ * "superseded"; whether a component fits is decided by the files alone.
  */
 #include <stddef.h>
 

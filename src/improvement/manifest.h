@@ -15,6 +15,7 @@
 #include "base/compiler.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "improvement/access.h"
 
 /* The tree that a parser makes of 4 MiB stays below half of the device's memory bar. */
 #define MANIFEST_MAX_BYTES (4U << 20)
@@ -45,22 +46,26 @@ enum activation {
 
 /* One file that is replaced. The order of files is the attach order: providers before users. */
 struct patched_file {
-	char *path;    /* below usr/ or opt/, as path_check() accepts it */
-	uint32_t mode; /* S_IFREG and permission bits, as in struct stat */
+	char *path; /* below usr/ or opt/, as path_check() accepts it */
+	struct file_access access;
 	uint64_t size;
 	struct digest digest; /* of the patched content */
 	bool privileged;      /* setuid, setgid or file capabilities: mounted without nosuid */
 };
 
-/* A file in one state of a base; not present means that the state does not have the file. */
-struct set_digest {
+/*
+ * A file in one state of a base; not present means that the state does not have the file, and all
+ * else is zero.
+ */
+struct set_file {
 	bool present;
-	struct digest digest; /* all zero when not present */
+	struct digest digest;
+	struct file_access access;
 };
 
 struct base_set {
-	char *name;		  /* says which state, e.g. the package's version */
-	struct set_digest *files; /* n_files of the component, same order */
+	char *name;		/* says which state, e.g. the package's version */
+	struct set_file *files; /* n_files of the component, same order */
 };
 
 /* One way to make the image. Kinds and versions that a device does not know are passed over. */

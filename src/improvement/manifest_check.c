@@ -190,8 +190,20 @@ static int check_payloads(const struct component *c, struct error *reterr)
 	return error_set(reterr, -BSI_E_FORMAT, "no payload of kind \"" PAYLOAD_KIND_FULL "\"");
 }
 
+static int check_access(const char *path, const struct file_access *access, struct error *reterr)
+{
+	if (access->mode & ~(uint32_t)07777)
+		return error_set(reterr, -BSI_E_FORMAT, "\"%s\": mode is more than permission bits",
+			path);
+	if (access->uid > ACCESS_ID_MAX || access->gid > ACCESS_ID_MAX)
+		return error_set(reterr, -BSI_E_LIMIT, "\"%s\": its owner is nobody's number", path);
+	return 0;
+}
+
 static int check_file(const struct patched_file *f, struct error *reterr)
 {
+	int r;
+
 	if (!f->path || path_check(f->path) < 0)
 		return error_set(reterr, -BSI_E_PATH, "\"%s\" is not a valid path",
 			f->path ? f->path : "");
@@ -200,10 +212,10 @@ static int check_file(const struct patched_file *f, struct error *reterr)
 	if (strncmp(f->path, "usr/", 4) != 0 && strncmp(f->path, "opt/", 4) != 0)
 		return error_set(reterr, -BSI_E_PATH, "\"%s\" lies neither below usr/ nor opt/",
 			f->path);
-	if (!S_ISREG(f->mode) || (f->mode & ~(uint32_t)(S_IFMT | 07777)))
-		return error_set(reterr, -BSI_E_FORMAT, "\"%s\": mode is not a regular file's",
-			f->path);
-	if ((f->mode & (S_ISUID | S_ISGID)) && !f->privileged)
+	r = check_access(f->path, &f->access, reterr);
+	if (r < 0)
+		return r;
+	if ((f->access.mode & (S_ISUID | S_ISGID)) && !f->privileged)
 		return error_set(reterr, -BSI_E_FORMAT,
 			"\"%s\" is setuid or setgid and not called privileged", f->path);
 	if (f->size > MANIFEST_FILE_MAX_BYTES)
@@ -228,11 +240,12 @@ static bool is_same_state(const struct component *c, const struct base_set *a,
 	const struct base_set *b)
 {
 	for (size_t i = 0; i < c->n_files; i++) {
-		const struct set_digest *x = &a->files[i], *y = &b->files[i];
+		const struct set_file *x = &a->files[i], *y = &b->files[i];
 
 		if (x->present != y->present)
 			return false;
-		if (x->present && !digest_equal(&x->digest, &y->digest))
+		if (x->present && (!digest_equal(&x->digest, &y->digest) ||
+					  !access_equal(&x->access, &y->access)))
 			return false;
 	}
 	return true;
@@ -259,6 +272,10 @@ static int check_sets(const struct component *c, struct error *reterr)
 	for (size_t i = 0; i < c->n_sets; i++) {
 		const struct base_set *set = &c->sets[i];
 
+		for (size_t k = 0; r == 0 && k < c->n_files; k++)
+			r = check_access(c->files[k].path, &set->files[k].access, reterr);
+		if (r < 0)
+			return r;
 		if (!set->name || !text_is_word(set->name, MANIFEST_NAME_MAX_BYTES))
 			return error_set(reterr, -BSI_E_FORMAT, "a base set's name is not valid");
 		if (is_patched_state(c, set))

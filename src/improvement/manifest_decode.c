@@ -2,7 +2,6 @@
 /* JSON to struct manifest. Types and counts are checked here, rules in manifest_check.c. */
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/hex.h"
 #include "base/json.h"
@@ -170,8 +169,33 @@ static int decode_mode(const json_t *o, uint32_t *ret, struct error *reterr)
 		return error_set(reterr, -BSI_E_FORMAT, "\"mode\" is not four octal digits");
 	for (; *text; text++)
 		mode = mode << 3 | (uint32_t)(*text - '0');
-	*ret = S_IFREG | mode;
+	*ret = mode;
 	return 0;
+}
+
+static int decode_id(const json_t *o, const char *key, uint32_t *ret, struct error *reterr)
+{
+	uint64_t id;
+	int r = json_get_u64(o, key, ACCESS_ID_MAX, &id, reterr);
+
+	if (r == 0)
+		*ret = (uint32_t)id;
+	return r;
+}
+
+static int decode_access(const json_t *o, struct file_access *access, struct error *reterr)
+{
+	int r;
+
+	r = decode_mode(o, &access->mode, reterr);
+	if (r == 0)
+		r = decode_id(o, "uid", &access->uid, reterr);
+	if (r == 0)
+		r = decode_id(o, "gid", &access->gid, reterr);
+	if (r < 0 || json_is_null(json_object_get(o, "attributes")))
+		return r;
+	access->has_attributes = true;
+	return json_get_digest(o, "attributes", &access->attributes, reterr);
 }
 
 static int decode_files(const json_t *o, struct component *c, struct error *reterr)
@@ -187,7 +211,7 @@ static int decode_files(const json_t *o, struct component *c, struct error *rete
 		if (r == 0)
 			r = json_copy_text(element, "path", &f->path, reterr);
 		if (r == 0)
-			r = decode_mode(element, &f->mode, reterr);
+			r = decode_access(element, &f->access, reterr);
 		if (r == 0)
 			r = json_get_u64(element, "size", MANIFEST_FILE_MAX_BYTES, &f->size, reterr);
 		if (r == 0)
@@ -198,7 +222,36 @@ static int decode_files(const json_t *o, struct component *c, struct error *rete
 	return r;
 }
 
-static int decode_set(const json_t *o, size_t n_files, struct base_set *set, struct error *reterr)
+/* Nothing, a digest where the patched file keeps the base's access, or an object where it does not. */
+static int decode_set_file(const json_t *v, const struct patched_file *patched,
+	struct set_file *f, struct error *reterr)
+{
+	int r;
+
+	if (json_is_null(v))
+		return 0;
+	f->present = true;
+	if (json_is_string(v)) {
+		f->access = patched->access;
+		return digest_parse(json_string_value(v), &f->digest) < 0
+			? error_set(reterr, -BSI_E_FORMAT, "it holds what is no SHA-256 digest")
+			: 0;
+	}
+	if (!json_is_object(v))
+		return error_set(reterr, -BSI_E_FORMAT,
+			"it holds what is neither digest, object nor null");
+	r = json_get_digest(v, "digest", &f->digest, reterr);
+	if (r == 0)
+		r = decode_access(v, &f->access, reterr);
+	if (r == 0 && access_equal(&f->access, &patched->access))
+		r = error_set(reterr, -BSI_E_FORMAT,
+			"\"%s\" has the patched file's access, and a digest alone says so",
+			patched->path);
+	return r;
+}
+
+static int decode_set(const json_t *o, const struct component *c, struct base_set *set,
+	struct error *reterr)
 {
 	size_t n = 0;
 	json_t *array;
@@ -209,21 +262,14 @@ static int decode_set(const json_t *o, size_t n_files, struct base_set *set, str
 		r = GET_ELEMENTS(o, "files", MANIFEST_FILES_MAX, &array, set->files, n, reterr);
 	if (r < 0)
 		return r;
-	if (n != n_files)
+	if (n != c->n_files)
 		return error_set(reterr, -BSI_E_FORMAT,
-			"base set \"%s\" has %zu digests for %zu files", set->name, n, n_files);
-	for (size_t i = 0; i < n; i++) {
-		const json_t *v = json_array_get(array, i);
-
-		if (json_is_null(v))
-			continue;
-		if (!json_is_string(v) ||
-			digest_parse(json_string_value(v), &set->files[i].digest) < 0)
-			return error_set(reterr, -BSI_E_FORMAT,
-				"base set \"%s\" holds what is no SHA-256 digest", set->name);
-		set->files[i].present = true;
-	}
-	return 0;
+			"base set \"%s\" has %zu digests for %zu files", set->name, n, c->n_files);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = decode_set_file(json_array_get(array, i), &c->files[i], &set->files[i], reterr);
+	if (r < 0)
+		error_prefix(reterr, "base set \"%s\"", set->name);
+	return r;
 }
 
 static int decode_sets(const json_t *o, struct component *c, struct error *reterr)
@@ -235,7 +281,7 @@ static int decode_sets(const json_t *o, struct component *c, struct error *reter
 	for (size_t i = 0; r == 0 && i < c->n_sets; i++) {
 		r = get_element(array, i, "base set", &element, reterr);
 		if (r == 0)
-			r = decode_set(element, c->n_files, &c->sets[i], reterr);
+			r = decode_set(element, c, &c->sets[i], reterr);
 	}
 	return r;
 }

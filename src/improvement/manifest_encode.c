@@ -46,28 +46,49 @@ static json_t *payload_json(const void *item)
 		digest_json(&p->digest), "memory_bytes", (json_int_t)p->memory_bytes, "set", p->set);
 }
 
+/* The members of an object that has no others yet. */
+static json_t *access_json(const struct file_access *access)
+{
+	char mode[8];
+
+	(void)snprintf(mode, sizeof mode, "%04o", access->mode & 07777U);
+	return json_pack("{s:s, s:I, s:I, s:o}", "mode", mode, "uid", (json_int_t)access->uid, "gid",
+		(json_int_t)access->gid, "attributes",
+		access->has_attributes ? digest_json(&access->attributes) : json_null());
+}
+
 static json_t *file_json(const void *item)
 {
 	const struct patched_file *f = item;
-	char mode[8];
-
-	(void)snprintf(mode, sizeof mode, "%04o", f->mode & 07777U);
-	return json_pack("{s:s, s:s, s:I, s:o, s:b}", "path", f->path, "mode", mode, "size",
+	AUTO_JSON json_t *o = access_json(&f->access);
+	AUTO_JSON json_t *rest = json_pack("{s:s, s:I, s:o, s:b}", "path", f->path, "size",
 		(json_int_t)f->size, "digest", digest_json(&f->digest), "privileged",
 		(int)f->privileged);
+
+	return o && rest && json_object_update(o, rest) == 0 ? take_ptr(o) : NULL;
 }
 
-static json_t *set_json(const struct base_set *set, size_t n_files)
+/* A digest alone says that the patched file keeps the access that the base's file has. */
+static json_t *set_file_json(const struct set_file *f, const struct patched_file *patched)
+{
+	AUTO_JSON json_t *o = NULL;
+
+	if (!f->present)
+		return json_null();
+	if (access_equal(&f->access, &patched->access))
+		return digest_json(&f->digest);
+	o = access_json(&f->access);
+	return o && json_object_set_new(o, "digest", digest_json(&f->digest)) == 0 ? take_ptr(o)
+										   : NULL;
+}
+
+static json_t *set_json(const struct base_set *set, const struct component *c)
 {
 	AUTO_JSON json_t *files = json_array();
 
-	for (size_t i = 0; files && i < n_files; i++) {
-		const struct set_digest *d = &set->files[i];
-
-		if (json_array_append_new(files,
-			    d->present ? digest_json(&d->digest) : json_null()) < 0)
+	for (size_t i = 0; files && i < c->n_files; i++)
+		if (json_array_append_new(files, set_file_json(&set->files[i], &c->files[i])) < 0)
 			return NULL;
-	}
 	return json_pack("{s:s, s:O}", "name", set->name, "files", files);
 }
 
@@ -101,7 +122,7 @@ static json_t *sets_json(const struct component *c)
 	AUTO_JSON json_t *array = json_array();
 
 	for (size_t i = 0; array && i < c->n_sets; i++)
-		if (json_array_append_new(array, set_json(&c->sets[i], c->n_files)) < 0)
+		if (json_array_append_new(array, set_json(&c->sets[i], c)) < 0)
 			return NULL;
 	return take_ptr(array);
 }

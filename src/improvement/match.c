@@ -20,11 +20,18 @@ const char *match_verdict_text(enum match_verdict verdict)
 	return (unsigned)verdict < MATCH_MAX ? verdicts[verdict] : "unknown";
 }
 
-static bool is_in_state(const struct set_digest *wanted, const struct base_fact *fact)
+/* By its content, whoever may do what with it. */
+static bool is_content_of(const struct set_file *wanted, const struct base_fact *fact)
 {
 	if (wanted->present != fact->present)
 		return false;
 	return !wanted->present || digest_equal(&wanted->digest, &fact->digest);
+}
+
+static bool is_in_state(const struct set_file *wanted, const struct base_fact *fact)
+{
+	return is_content_of(wanted, fact) &&
+	       (!wanted->present || access_equal(&wanted->access, &fact->access));
 }
 
 static bool is_patched(const struct patched_file *file, const struct base_fact *fact)
@@ -40,6 +47,16 @@ static size_t count_in_state(const struct component *c, const struct base_set *s
 
 	for (size_t i = 0; i < c->n_files; i++)
 		n += is_in_state(&set->files[i], &facts[i]);
+	return n;
+}
+
+static size_t count_content(const struct component *c, const struct base_set *set,
+	const struct base_fact *facts)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_files; i++)
+		n += is_content_of(&set->files[i], &facts[i]);
 	return n;
 }
 
@@ -121,7 +138,7 @@ static const struct base_set *set_of_file(const struct component *c, size_t file
 	const struct base_fact *fact)
 {
 	for (size_t i = 0; i < c->n_sets; i++)
-		if (fact->present && is_in_state(&c->sets[i].files[file], fact))
+		if (fact->present && is_content_of(&c->sets[i].files[file], fact))
 			return &c->sets[i];
 	return NULL;
 }
@@ -138,24 +155,54 @@ static int shown(const char *path)
 	return (int)len;
 }
 
+/* The set that most of the files are of, by content first. */
+static const struct base_set *find_nearest(const struct component *c, const struct base_fact *facts)
+{
+	const struct base_set *nearest = &c->sets[0];
+	size_t most = 0;
+
+	for (size_t i = 0; i < c->n_sets; i++) {
+		const struct base_set *set = &c->sets[i];
+		size_t n = count_content(c, set, facts) * (c->n_files + 1) +
+			count_in_state(c, set, facts);
+
+		if (n > most) {
+			most = n;
+			nearest = set;
+		}
+	}
+	return nearest;
+}
+
+/* All files have the content of this set: of one, the owner of the device changed the access. */
+static void explain_access(const struct component *c, const struct base_fact *facts,
+	const struct base_set *set, struct match *ret)
+{
+	struct access_text text;
+	const char *path;
+	size_t file = 0;
+
+	while (file + 1 < c->n_files && is_in_state(&set->files[file], &facts[file]))
+		file++;
+	path = c->files[file].path;
+	text = access_explain(&facts[file].access, &set->files[file].access);
+	decide(ret, MATCH_MISMATCH, path, "%.*s: %s", shown(path), path, text.text);
+}
+
 /* Against the set that comes nearest, the first file that differs is the one to speak of. */
 static void explain_mismatch(const struct component *c, const struct base_fact *facts,
 	const struct package_fact *altered, struct match *ret)
 {
-	const struct base_set *nearest = &c->sets[0], *other;
-	size_t most = 0, file = 0;
+	const struct base_set *nearest = find_nearest(c, facts), *other;
 	const char *path;
+	size_t file = 0;
 
-	for (size_t i = 0; i < c->n_sets; i++) {
-		size_t n = count_in_state(c, &c->sets[i], facts);
-
-		if (n > most) {
-			most = n;
-			nearest = &c->sets[i];
-		}
-	}
-	while (file + 1 < c->n_files && is_in_state(&nearest->files[file], &facts[file]))
+	while (file < c->n_files && is_content_of(&nearest->files[file], &facts[file]))
 		file++;
+	if (file == c->n_files) {
+		explain_access(c, facts, nearest, ret);
+		return;
+	}
 	path = c->files[file].path;
 	other = set_of_file(c, file, &facts[file]);
 

@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 /*
- * Whether a component fits what a device has. A base set matches whole or not at all; a file that
- * merely differs is never called fixed. The facts come in as arguments: who gathers them reads the
+ * Whether a component fits what a device has. A base set matches whole or not at all, and a file
+ * with its access: what the owner of a device took from a file, a patched one would give back. A
+ * file that merely differs is never called fixed. The facts come in as arguments: who gathers them reads the
  * base files through the descriptors that are mounted over later.
  */
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/digest.h"
+#include "improvement/access.h"
 #include "improvement/manifest.h"
 
-#define MATCH_REASON_MAX 256
+#define MATCH_REASON_MAX 400
 
 /* What one file of the component is on this device, below the graft. */
 struct base_fact {
 	bool present; /* false: no such file, or something that is no regular file */
 	struct digest digest;
+	struct file_access access;
 };
 
 /* What the package database says; borrowed text. A name may come once per architecture. */
@@ -26,7 +29,7 @@ struct package_fact {
 };
 
 enum match_verdict {
-	MATCH_SET,	  /* fits: files equal base set number `set` */
+	MATCH_SET,	  /* fits: files and their access equal base set number `set` */
 	MATCH_ABSENT,	  /* none of the files is here, which is no fault */
 	MATCH_MISMATCH,	  /* any other difference: not attached, the CVEs are open */
 	MATCH_SUPERSEDED, /* the base proves that it contains the fix */

@@ -124,6 +124,20 @@ static bool is_privileged(const struct image_entry *e)
 	return false;
 }
 
+/* What an inode of the image gives to whom. */
+static int read_access(const struct image_entry *e, struct file_access *ret)
+{
+	struct access_value values[ACCESS_ATTRIBUTE_MAX] = {0};
+
+	*ret = (struct file_access){.uid = e->uid, .gid = e->gid, .mode = e->mode & 07777};
+	for (size_t i = 0; i < e->n_xattrs; i++)
+		for (size_t k = 0; k < ACCESS_ATTRIBUTE_MAX; k++)
+			if (strcmp(e->xattrs[i].name, access_attribute_names[k]) == 0)
+				values[k] = (struct access_value){
+					e->xattrs[i].value, e->xattrs[i].value_len};
+	return access_set_attributes(ret, values);
+}
+
 static const struct patched_file *find_file(const struct component *c, const char *path)
 {
 	for (size_t i = 0; i < c->n_files; i++)
@@ -139,15 +153,21 @@ static int check_entry(int image_fd, const struct image_reader *reader, size_t i
 	const struct patched_file *f = find_file(c, e->path);
 	const struct image_entry *inode =
 		e->hardlink_to ? image_reader_find(reader, e->hardlink_to) : e;
+	struct file_access access;
 	struct digest digest;
 	int r;
 
 	if (!f || !inode)
 		return error_set(reterr, -BSI_E_FORMAT,
 			"the image holds %s, which the manifest does not list", e->path);
-	if (inode->mode != f->mode || inode->size != f->size)
+	r = read_access(inode, &access);
+	if (r < 0)
+		return r;
+	if (!S_ISREG(inode->mode) || !access_equal(&access, &f->access) || inode->size != f->size)
 		return error_set(reterr, -BSI_E_FORMAT,
-			"%s has another mode or size in the image than in the manifest", e->path);
+			"%s has another owner, mode, size, capabilities or ACL in the image than in "
+			"the manifest",
+			e->path);
 	if (is_privileged(inode) != f->privileged)
 		return error_set(reterr, -BSI_E_FORMAT,
 			"%s: the manifest is wrong about its privileges", e->path);

@@ -66,10 +66,11 @@ static int fill_files(const struct plan_component *from, struct component *to)
 
 		to->files[to->n_files++] = (struct patched_file){
 			.path = copy(from->files[i].path, &r),
-			.mode = f->mode,
 			.size = f->size_bytes,
 			.digest = f->digest,
 			.privileged = from->files[i].is_privileged};
+		if (r == 0)
+			r = state_access(f, &to->files[i].access);
 	}
 	return r;
 }

@@ -132,24 +132,29 @@ static bool all_follow_pairing(const struct compare *c, const struct compare_row
 	return true;
 }
 
-/* Digests are all that a device compares, and it takes owner and mode of the patched file. */
-static int warn_metadata(struct planning *pl, const struct compare_row *row, size_t component)
+static const char *attributes_text(const struct file_access *access)
 {
-	const struct state_file *to = row->to;
+	return access->has_attributes ? " with capabilities or an ACL" : "";
+}
 
-	for (size_t i = 0; i < pl->request->n_from; i++) {
-		const struct state_file *base = row->base[i];
+/* A device whose base is as it was published takes the access of the patched file. */
+static int warn_access(struct planning *pl, const struct compare_row *row, size_t component)
+{
+	struct file_access to, base;
+	int r = state_access(row->to, &to);
 
-		if (!base || !S_ISREG(base->mode) || !S_ISREG(to->mode) ||
-			(base->mode == to->mode && base->uid == to->uid && base->gid == to->gid))
+	for (size_t i = 0; r == 0 && i < pl->request->n_from; i++) {
+		if (!row->base[i] || !S_ISREG(row->base[i]->mode) || !S_ISREG(row->to->mode))
 			continue;
-		return note(pl->plan, PLAN_WARNING, component, to->path,
-			"owner or mode change: %s has %u:%u %04o, and devices get %u:%u %04o",
-			pl->request->from[i]->name, base->uid, base->gid,
-			(unsigned)(base->mode & 07777), to->uid, to->gid,
-			(unsigned)(to->mode & 07777));
+		r = state_access(row->base[i], &base);
+		if (r < 0 || access_equal(&base, &to))
+			continue;
+		return note(pl->plan, PLAN_WARNING, component, row->to->path,
+			"owner or mode change: %s has %u:%u %04o%s, and devices get %u:%u %04o%s",
+			pl->request->from[i]->name, base.uid, base.gid, base.mode,
+			attributes_text(&base), to.uid, to.gid, to.mode, attributes_text(&to));
 	}
-	return 0;
+	return r;
 }
 
 /* Python keeps byte code beside its sources, by their times: root's programs will renew it. */
@@ -219,7 +224,7 @@ static int plan_row(struct planning *pl, const struct compare_row *row)
 			r = add_file(&pl->plan->components[component].files,
 				&pl->plan->components[component].n_files, row->base[i]->path, row);
 	if (r >= 0)
-		r = warn_metadata(pl, row, component);
+		r = warn_access(pl, row, component);
 	if (r >= 0)
 		r = warn_byte_code(pl, row, component);
 	return r < 0 ? r : warn_missing(pl, row, component);
@@ -365,7 +370,7 @@ static int note_unnamed(struct planning *pl)
 	return r;
 }
 
-/* Digests prove what a base has: they must differ somewhere. */
+/* What a base has shows in its contents: one that has the patched ones already is superseded. */
 static bool is_metadata_only(const struct planning *pl, const struct plan_component *c)
 {
 	for (size_t i = 0; i < c->n_files; i++)
@@ -395,7 +400,8 @@ static int finish_component(struct planning *pl, size_t index)
 		return r;
 	if (is_metadata_only(pl, c))
 		return note(pl->plan, PLAN_REFUSED, index, c->name,
-			"only owners, modes or attributes change, which no digest can show");
+			"only owners, modes or attributes change, and what has the patched contents "
+			"counts as fixed");
 	if (c->n_sets == 0 && !c->is_refused)
 		return note(pl->plan, PLAN_REFUSED, index, c->name,
 			"every base state has the patched files already");

@@ -65,16 +65,16 @@ static bool has_capabilities(const struct state_file *f)
 }
 
 /*
- * Packages give capabilities and special owners in their scripts, which nobody runs here: the
- * image would lose them. A script names the path as it is installed.
+ * Packages give capabilities and special owners in their scripts, which nobody runs here: an image
+ * would lose them, and a base set would be of no device. A script names the path as it is installed.
  */
-static bool script_changes_rights(const struct compare *c, const struct compare_row *row)
+static bool script_changes_rights(const struct state *s, const struct state_file *f)
 {
-	const char *scripts = c->to->packages[row->package].scripts;
+	const char *scripts = s->packages[f->package].scripts;
 
 	if (!strstr(scripts, "setcap") && !strstr(scripts, "dpkg-statoverride"))
 		return false;
-	return strstr(scripts, row->to->stored_path) || strstr(scripts, row->to->path);
+	return strstr(scripts, f->stored_path) || strstr(scripts, f->path);
 }
 
 /* A file that goes from one package to another while devices may have either, or both. */
@@ -145,8 +145,13 @@ const char *rules_refuse_row(const struct compare *c, const struct compare_row *
 	for (size_t i = 0; i < c->n_from; i++)
 		if (has_capabilities(row->base[i]) && !has_capabilities(row->to))
 			return "it would lose its file capabilities: publish from a patched root tree";
-	if (!has_capabilities(row->to) && script_changes_rights(c, row))
+	if (!has_capabilities(row->to) && script_changes_rights(c->to, row->to))
 		return "its package sets owner or capabilities in a script: publish from a patched "
 		       "root tree";
+	for (size_t i = 0; i < c->n_from; i++)
+		if (row->base[i] && !has_capabilities(row->base[i]) &&
+			script_changes_rights(c->from[i], row->base[i]))
+			return "the package of a base state sets its owner or capabilities in a "
+			       "script: give that state as a root tree";
 	return NULL;
 }

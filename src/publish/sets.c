@@ -72,13 +72,26 @@ static void set_done(struct base_set *set)
 	free(set->files);
 }
 
+static bool is_same_state(const struct plan_component *c, const struct base_set *a,
+	const struct base_set *b)
+{
+	for (size_t i = 0; i < c->n_files; i++) {
+		const struct set_file *x = &a->files[i], *y = &b->files[i];
+
+		if (x->present != y->present || !digest_equal(&x->digest, &y->digest) ||
+			!access_equal(&x->access, &y->access))
+			return false;
+	}
+	return true;
+}
+
 /* Neither a device with nothing to patch nor one that has the patched files already. */
 static bool is_useful(const struct plan_component *c, const struct base_set *set)
 {
 	bool is_patched = true, is_empty = true;
 
 	for (size_t i = 0; i < c->n_files; i++) {
-		const struct set_digest *d = &set->files[i];
+		const struct set_file *d = &set->files[i];
 
 		is_empty &= !d->present;
 		is_patched &= !d->present ||
@@ -86,15 +99,9 @@ static bool is_useful(const struct plan_component *c, const struct base_set *set
 	}
 	if (is_patched || is_empty)
 		return false;
-	for (size_t k = 0; k < c->n_sets; k++) {
-		bool is_same = true;
-
-		for (size_t i = 0; i < c->n_files; i++)
-			is_same &= c->sets[k].files[i].present == set->files[i].present &&
-				digest_equal(&c->sets[k].files[i].digest, &set->files[i].digest);
-		if (is_same)
+	for (size_t k = 0; k < c->n_sets; k++)
+		if (is_same_state(c, &c->sets[k], set))
 			return false;
-	}
 	return true;
 }
 
@@ -122,23 +129,31 @@ static int name_set(const struct view *v, unsigned choice, size_t number, char *
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int add_set(struct plan_component *c, const struct view *v, unsigned choice)
+/* Content and access of the files that this state has, with these packages. */
+static int fill_set(const struct plan_component *c, const struct view *v, unsigned choice,
+	struct base_set *set)
 {
-	struct base_set set = {.files = calloc(c->n_files + 1, sizeof *set.files)}, *grown;
-	int r;
+	int r = 0;
 
-	if (!set.files)
-		return -ENOMEM;
-	for (size_t i = 0; i < c->n_files; i++) {
+	for (size_t i = 0; r == 0 && i < c->n_files; i++) {
 		const struct state_file *base = base_file(v, &c->files[i]);
 
 		if (!base || !has_package(v, c->files[i].row->package, choice))
 			continue;
-		set.files[i] = (struct set_digest){.present = true, .digest = base->digest};
+		set->files[i] = (struct set_file){.present = true, .digest = base->digest};
+		r = state_access(base, &set->files[i].access);
 	}
-	if (!is_useful(c, &set)) {
+	return r;
+}
+
+static int add_set(struct plan_component *c, const struct view *v, unsigned choice)
+{
+	struct base_set set = {.files = calloc(c->n_files + 1, sizeof *set.files)}, *grown;
+	int r = set.files ? fill_set(c, v, choice, &set) : -ENOMEM;
+
+	if (r < 0 || !is_useful(c, &set)) {
 		set_done(&set);
-		return 0;
+		return r;
 	}
 	r = name_set(v, choice, c->n_sets + 1, &set.name);
 	grown = r < 0 ? NULL : reallocarray(c->sets, c->n_sets + 1, sizeof *grown);

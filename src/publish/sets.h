@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 /*
- * The base sets of a component: for each base state the digests of the files that are replaced. A
+ * The base sets of a component: for each base state digest and access of the files that are replaced. A
  * device need not have every package of a component: each choice of its packages that keeps their
  * strict dependencies is a set too.
  */

@@ -438,6 +438,23 @@ int state_measure(struct state *s, struct state_file *f, struct error *reterr)
 	return tree_measure(s, f, reterr);
 }
 
+int state_access(const struct state_file *f, struct file_access *ret)
+{
+	struct access_value values[ACCESS_ATTRIBUTE_MAX] = {0};
+	struct file_access access = {.uid = f->uid, .gid = f->gid, .mode = f->mode & 07777};
+	int r;
+
+	for (size_t i = 0; i < f->n_xattrs; i++)
+		for (size_t k = 0; k < ACCESS_ATTRIBUTE_MAX; k++)
+			if (strcmp(f->xattrs[i].name, access_attribute_names[k]) == 0)
+				values[k] = (struct access_value){
+					f->xattrs[i].value, f->xattrs[i].value_bytes};
+	r = access_set_attributes(&access, values);
+	if (r == 0)
+		*ret = access;
+	return r;
+}
+
 /* The file whose content this name has. */
 static const struct state_file *content_of(const struct state *s, const struct state_file *f)
 {

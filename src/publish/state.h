@@ -16,6 +16,7 @@
 #include "base/compiler.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "improvement/access.h"
 #include "publish/linkage.h"
 #include "publish/package.h"
 
@@ -89,6 +90,8 @@ struct package *state_package(const struct state *s, const char *name, const cha
 
 /* Fill digest and attributes of a file. */
 int state_measure(struct state *s, struct state_file *f, struct error *reterr) MUST_CHECK;
+/* Who may do what with a measured file, as a manifest says it. -BSI_E_LIMIT, -ENOMEM. */
+int state_access(const struct state_file *f, struct file_access *ret) MUST_CHECK;
 /* Make the content of these files readable: one more pass over the .deb files that hold them. */
 int state_spool(struct state *s, struct state_file *const *files, size_t n, struct error *reterr)
 	MUST_CHECK;

@@ -180,7 +180,11 @@ static int digest_claims(const struct component *c, const struct payload *payloa
 		const struct patched_file *f = &c->files[i];
 
 		buffer_put(&numbers, f->path, strlen(f->path) + 1);
-		buffer_put_u64le(&numbers, f->mode);
+		buffer_put_u64le(&numbers, f->access.mode);
+		buffer_put_u64le(&numbers, f->access.uid);
+		buffer_put_u64le(&numbers, f->access.gid);
+		buffer_put_u8(&numbers, f->access.has_attributes);
+		buffer_put(&numbers, &f->access.attributes, sizeof f->access.attributes);
 		buffer_put_u64le(&numbers, f->size);
 		buffer_put(&numbers, &f->digest, sizeof f->digest);
 		buffer_put_u8(&numbers, f->privileged);

@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -40,17 +39,17 @@ static void fill_files(struct component *c)
 	c->n_files = 2;
 	c->files = room(2, sizeof *c->files);
 	c->files[0] = (struct patched_file){text("usr/lib/x86_64-linux-gnu/libcrypto.so.3"),
-		S_IFREG | 0644, 4709512, example_digest(0x11), false};
+		{.mode = 0644}, 4709512, example_digest(0x11), false};
 	c->files[1] = (struct patched_file){text("usr/lib/x86_64-linux-gnu/libssl.so.3"),
-		S_IFREG | 0644, 696496, example_digest(0x12), false};
+		{.mode = 0644}, 696496, example_digest(0x12), false};
 	c->n_sets = 2;
 	c->sets = room(2, sizeof *c->sets);
 	for (uint8_t i = 0; i < 2; i++) {
 		c->sets[i].name = text(i == 0 ? "3.0.11-1~deb12u1" : "3.0.11-1~deb12u2");
 		c->sets[i].files = room(2, sizeof *c->sets[i].files);
 		for (uint8_t j = 0; j < 2; j++)
-			c->sets[i].files[j] = (struct set_digest){true,
-				example_digest((uint8_t)(0x20 + 0x10 * i + j))};
+			c->sets[i].files[j] = (struct set_file){true,
+				example_digest((uint8_t)(0x20 + 0x10 * i + j)), c->files[j].access};
 	}
 }
 
@@ -88,13 +87,15 @@ static void fill_su(struct component *c)
 		73728, example_digest(0xcd)};
 	c->n_files = 1;
 	c->files = room(1, sizeof *c->files);
-	c->files[0] = (struct patched_file){text("usr/bin/su"), S_IFREG | 04755, 72000,
+	c->files[0] = (struct patched_file){text("usr/bin/su"), {.gid = 12, .mode = 04755}, 72000,
 		example_digest(0x13), true};
 	c->n_sets = 2;
 	c->sets = room(2, sizeof *c->sets);
 	c->sets[0].name = text("old");
 	c->sets[0].files = room(1, sizeof *c->sets[0].files);
-	c->sets[0].files[0] = (struct set_digest){true, example_digest(0x41)};
+	c->sets[0].files[0] = (struct set_file){true, example_digest(0x41),
+		{.uid = 7, .gid = 13, .mode = 0750, .has_attributes = true,
+			.attributes = example_digest(0x51)}};
 	c->sets[1].name = text("without");
 	c->sets[1].files = room(1, sizeof *c->sets[1].files);
 	c->n_payloads = 1;

@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -38,8 +37,17 @@ static void test_manifest_round_trips(void **state)
 	assert_string_equal(m->base, "debian:12:amd64");
 	assert_int_equal(m->build, 2);
 	assert_int_equal(m->n_components, 2);
-	assert_int_equal(m->components[0].files[0].mode, S_IFREG | 0644);
-	assert_int_equal(m->components[1].files[0].mode, S_IFREG | 04755);
+	assert_int_equal(m->components[0].files[0].access.mode, 0644);
+	assert_false(m->components[0].files[0].access.has_attributes);
+	assert_int_equal(m->components[1].files[0].access.mode, 04755);
+	assert_int_equal(m->components[1].files[0].access.gid, 12);
+	/* said by a digest alone, and by an object */
+	assert_true(access_equal(&m->components[0].sets[1].files[1].access,
+		&m->components[0].files[1].access));
+	assert_int_equal(m->components[1].sets[0].files[0].access.uid, 7);
+	assert_int_equal(m->components[1].sets[0].files[0].access.gid, 13);
+	assert_int_equal(m->components[1].sets[0].files[0].access.mode, 0750);
+	assert_int_equal(m->components[1].sets[0].files[0].access.attributes.bytes[31], 0x51);
 	assert_true(m->components[1].files[0].privileged);
 	assert_int_equal(m->components[1].activation, ACTIVATION_IDLE);
 	assert_false(m->components[1].sets[1].files[0].present);
@@ -155,7 +163,7 @@ static const struct change changes[] = {
 	{"\"privileged\":true", "\"privileged\":false", BSI_E_FORMAT, "privileged"},
 	{"\"privileged\":false", "\"privileged\":0", BSI_E_FORMAT, "privileged"},
 	{"\"size\":4709512", "\"size\":8589934593", BSI_E_LIMIT, "\"size\""},
-	{"{\"digest\":\"" HEX("11"), "{\"digest\":\"" HEX("1A"), BSI_E_FORMAT, "\"digest\""},
+	{"\"digest\":\"" HEX("11"), "\"digest\":\"" HEX("1A"), BSI_E_FORMAT, "\"digest\""},
 	/* base sets */
 	{HEX("31"), HEX("31") "00", BSI_E_FORMAT, "digest"},
 	{"\"" HEX("30") "\",", "", BSI_E_FORMAT, "1 digests for 2 files"},
@@ -164,6 +172,29 @@ static const struct change changes[] = {
 	{"\"" HEX("30") "\",\"" HEX("31") "\"", "\"" HEX("11") "\",\"" HEX("12") "\"", BSI_E_FORMAT,
 		"patched state"},
 	{"\"" HEX("30") "\",\"" HEX("31") "\"", "null,null", 0, ""},
+	{"\"" HEX("30") "\",\"" HEX("31") "\"", "7,\"" HEX("31") "\"", BSI_E_FORMAT,
+		"neither digest, object nor null"},
+	/* the access of files, and of a base set's file where it is another */
+	{"\"gid\":12", "\"gid\":4294967295", BSI_E_LIMIT, "\"gid\""},
+	{"\"gid\":12", "\"gid\":4294967294", 0, ""},
+	{"\"gid\":12,", "", BSI_E_FORMAT, "\"gid\" is missing"},
+	{"\"gid\":12", "\"gid\":13", 0, ""},
+	{"\"attributes\":null,", "", BSI_E_FORMAT, "\"attributes\" is missing"},
+	{"\"attributes\":null,", "\"attributes\":\"\",", BSI_E_FORMAT, "\"attributes\""},
+	{"\"attributes\":null,", "\"attributes\":\"" HEX("52") "\",", 0, ""},
+	{"{\"attributes\":\"" HEX("51") "\",", "{", BSI_E_FORMAT,
+		"base set \"old\": \"attributes\" is missing"},
+	{"\"mode\":\"0750\"", "\"mode\":\"10750\"", BSI_E_FORMAT, "\"mode\""},
+	{"\"digest\":\"" HEX("41") "\",", "", BSI_E_FORMAT, "\"digest\" is missing"},
+	{"\"uid\":7", "\"uid\":-1", BSI_E_FORMAT, "\"uid\""},
+	{"{\"attributes\":\"" HEX("51") "\",\"digest\":\"" HEX("41")
+		"\",\"gid\":13,\"mode\":\"0750\",\"uid\":7}",
+		"{\"attributes\":null,\"digest\":\"" HEX("41")
+		"\",\"gid\":12,\"mode\":\"4755\",\"uid\":0}",
+		BSI_E_FORMAT, "a digest alone says so"},
+	{"{\"attributes\":\"" HEX("51") "\",\"digest\":\"" HEX("41")
+		"\",\"gid\":13,\"mode\":\"0750\",\"uid\":7}",
+		"\"" HEX("41") "\"", 0, ""},
 	{"\"name\":\"without\"", "\"name\":\"old\"", BSI_E_FORMAT, "are the same"},
 	{"\"name\":\"without\"", "\"name\":\"with out\"", BSI_E_FORMAT, "set's name"},
 	/* image */
@@ -289,11 +320,15 @@ static void test_manifest_encoder_refuses_what_decoder_would(void **state)
 	size_t n;
 
 	(void)state;
-	c->files[0].mode = S_IFDIR | 0755;
+	c->files[0].access.mode = 0100644;
 	expect_not_encoded(m, BSI_E_FORMAT);
-	c->files[0].mode = 0644;
+	c->files[0].access.mode = 0644;
+	c->files[0].access.gid = UINT32_MAX;
+	expect_not_encoded(m, BSI_E_LIMIT);
+	c->files[0].access.gid = 0;
+	c->sets[0].files[0].access.mode = 0100644;
 	expect_not_encoded(m, BSI_E_FORMAT);
-	c->files[0].mode = S_IFREG | 0644;
+	c->sets[0].files[0].access.mode = 0644;
 	c->files[0].path[0] = '/';
 	expect_not_encoded(m, BSI_E_PATH);
 	c->files[0].path[0] = 'u';

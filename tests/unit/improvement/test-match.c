@@ -62,7 +62,9 @@ static const struct row rows[] = {
 
 static struct base_fact fact(uint8_t byte)
 {
-	return (struct base_fact){byte != NO_FILE, example_digest(byte)};
+	if (byte == NO_FILE)
+		return (struct base_fact){0};
+	return (struct base_fact){true, example_digest(byte), {.mode = 0644}};
 }
 
 static void test_match_verdicts(void **state)
@@ -96,7 +98,7 @@ static void test_match_set_in_which_a_file_is_absent(void **state)
 	struct match found;
 
 	(void)state;
-	c->sets[1].files[1] = (struct set_digest){0};
+	c->sets[1].files[1] = (struct set_file){0};
 	match_component(c, facts, NULL, 0, &found);
 	assert_int_equal(found.verdict, MATCH_SET);
 	assert_int_equal(found.set, 1);
@@ -171,6 +173,112 @@ static void test_match_reason_is_cut_between_characters(void **state)
 	}
 }
 
+static const struct {
+	const char *name;
+	struct file_access here;
+	const char *words;
+} changed[] = {
+	{"another user", {.uid = 1000, .mode = 0644},
+		"user 1000 here, 0 in the base it was made for: the owner changed it"},
+	{"another group", {.gid = 50, .mode = 0600}, "group 50 here, 0 in the base"},
+	{"a lower mode", {.mode = 0600}, "mode 0600 here, 0644 in the base it was made for: the owner "
+					 "changed it; to have the fix, chmod 0644"},
+	{"a higher mode", {.mode = 04644}, "mode 4644 here, 0644 in the base"},
+	{"capabilities", {.mode = 0644, .has_attributes = true},
+		"file capabilities or an ACL here, none in the base"},
+};
+
+static void test_match_needs_the_access_of_the_base(void **state)
+{
+	AUTO(manifest) struct manifest *m = example_manifest();
+	struct component *c = &m->components[0];
+	struct match found;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(changed); i++) {
+		struct base_fact facts[] = {fact(0x30), fact(0x31)};
+
+		facts[1].access = changed[i].here;
+		match_component(c, facts, NULL, 0, &found);
+		if (found.verdict != MATCH_MISMATCH || !strstr(found.reason, changed[i].words))
+			fail_msg("%s: %s \"%s\"", changed[i].name, match_verdict_text(found.verdict),
+				found.reason);
+		assert_ptr_equal(found.path, c->files[1].path);
+		/* what holds the fix already is not made open by it, and a missing file is named first */
+		facts[0].digest = example_digest(0x11);
+		facts[1].digest = example_digest(0x12);
+		match_component(c, facts, NULL, 0, &found);
+		assert_int_equal(found.verdict, MATCH_SUPERSEDED);
+		facts[0] = fact(NO_FILE);
+		match_component(c, facts, NULL, 0, &found);
+		assert_non_null(strstr(found.reason, "missing"));
+	}
+}
+
+/* One content, two states: which one a device is in shows in the access alone. */
+static void test_match_tells_states_apart_by_access(void **state)
+{
+	AUTO(manifest) struct manifest *m = example_manifest();
+	struct component *c = &m->components[0];
+	struct base_fact facts[] = {fact(0x20), fact(0x21)};
+	struct match found;
+
+	(void)state;
+	c->sets[1].files[0] = c->sets[0].files[0];
+	c->sets[1].files[1] = c->sets[0].files[1];
+	assert_int_equal(manifest_check(m, NULL), -BSI_E_FORMAT);
+	c->sets[1].files[1].access.has_attributes = true;
+	c->sets[1].files[1].access.attributes = example_digest(0x66);
+	assert_int_equal(manifest_check(m, NULL), 0);
+	match_component(c, facts, NULL, 0, &found);
+	assert_int_equal(found.verdict, MATCH_SET);
+	assert_int_equal(found.set, 0);
+	facts[1].access = c->sets[1].files[1].access;
+	match_component(c, facts, NULL, 0, &found);
+	assert_int_equal(found.verdict, MATCH_SET);
+	assert_int_equal(found.set, 1);
+	facts[1].access.attributes = example_digest(0x67);
+	match_component(c, facts, NULL, 0, &found);
+	assert_int_equal(found.verdict, MATCH_MISMATCH);
+	/* both are as near: the first one is spoken of */
+	assert_non_null(strstr(found.reason, "or an ACL here, none in the base"));
+}
+
+/* The whole sentence fits behind the longest path that is shown. */
+static void test_match_reason_of_access_is_whole(void **state)
+{
+	AUTO(manifest) struct manifest *m = example_manifest();
+	struct component *c = &m->components[1];
+	struct base_fact facts[] = {fact(0x41)};
+	char *path = calloc(1, 1000);
+	struct match found;
+
+	(void)state;
+	assert_non_null(path);
+	memset(path, 'x', 900);
+	free(c->files[0].path);
+	c->files[0].path = path;
+	for (unsigned i = 0; i < 5; i++) {
+		facts[0].access = c->sets[0].files[0].access = (struct file_access){
+			ACCESS_ID_MAX, ACCESS_ID_MAX, 07777, true, example_digest(0x55)};
+		if (i == 0)
+			facts[0].access.uid = ACCESS_ID_MAX - 1;
+		else if (i == 1)
+			facts[0].access.gid = ACCESS_ID_MAX - 1;
+		else if (i == 2)
+			facts[0].access.mode = 0;
+		else if (i == 3)
+			facts[0].access.has_attributes = false;
+		else
+			facts[0].access.attributes = example_digest(0x56);
+		match_component(c, facts, NULL, 0, &found);
+		assert_int_equal(found.verdict, MATCH_MISMATCH);
+		assert_string_equal(found.reason + strlen(found.reason) - 18, "update its package");
+	}
+	/* and no difference is none */
+	assert_string_equal(access_explain(&facts[0].access, &facts[0].access).text, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +287,9 @@ int main(void)
 		cmocka_unit_test(test_match_set_of_absent_files_is_no_absence),
 		cmocka_unit_test(test_match_needs_every_installed_package),
 		cmocka_unit_test(test_match_reason_is_cut_between_characters),
+		cmocka_unit_test(test_match_needs_the_access_of_the_base),
+		cmocka_unit_test(test_match_tells_states_apart_by_access),
+		cmocka_unit_test(test_match_reason_of_access_is_whole),
 	};
 
 	return cmocka_run_group_tests_name("match", tests, NULL, NULL);

@@ -169,6 +169,51 @@ static void test_plan_refusals(void **state)
 	}
 }
 
+/* Whoever installed the old package has the capabilities that its script gave: its file does not. */
+static void test_plan_refuses_rights_of_an_old_script(void **state)
+{
+	struct bench b = {};
+
+	(void)state;
+	bench_add(&b, DEBS({.package = "x", .version = "1",
+		.files = FILES({.path = "./bin/ping", .content = "a"}),
+		.scripts = "setcap cap_net_raw+ep /bin/ping\n"}));
+	bench_add(&b, DEBS({.package = "x", .version = "2",
+		.files = FILES({.path = "./bin/ping", .content = "b"})}));
+	bench_plan(&b);
+	assert_non_null(strstr(find_note(b.plan, PLAN_REFUSED, "usr/bin/ping")->reason,
+		"the package of a base state sets"));
+	bench_done(&b);
+}
+
+/* Each base set says who may do what with its files: states that differ in that alone are two. */
+static void test_plan_sets_hold_access(void **state)
+{
+	struct bench b = {};
+	const struct plan_component *c;
+
+	(void)state;
+	bench_add(&b, DEBS({.package = "x", .version = "1",
+		.files = FILES({.path = "./usr/bin/a", .content = "1", .mode = 04755})}));
+	bench_add(&b, DEBS({.package = "x", .version = "2",
+		.files = FILES({.path = "./usr/bin/a", .content = "1", .mode = 0755,
+			.has_capability = 1})}));
+	bench_add(&b, DEBS({.package = "x", .version = "3",
+		.files = FILES({.path = "./usr/bin/a", .content = "3", .mode = 0755,
+			.has_capability = 1})}));
+	bench_plan(&b);
+	assert_int_equal(plan_check(b.plan, NULL), 0);
+	c = &b.plan->components[0];
+	assert_int_equal(c->n_sets, 2);
+	assert_int_equal(c->sets[0].files[0].access.mode, 04755);
+	assert_false(c->sets[0].files[0].access.has_attributes);
+	assert_int_equal(c->sets[1].files[0].access.mode, 0755);
+	assert_true(c->sets[1].files[0].access.has_attributes);
+	assert_non_null(strstr(find_note(b.plan, PLAN_WARNING, "usr/bin/a")->reason,
+		"4755, and devices get 0:0 0755 with capabilities or an ACL"));
+	bench_done(&b);
+}
+
 /* A mode alone cannot be proved, but it goes along with what can. */
 static void test_plan_mode_beside_content(void **state)
 {
@@ -679,6 +724,8 @@ int main(void)
 		cmocka_unit_test(test_plan_one_file),
 		cmocka_unit_test(test_plan_documentation_on_request),
 		cmocka_unit_test(test_plan_refusals),
+		cmocka_unit_test(test_plan_refuses_rights_of_an_old_script),
+		cmocka_unit_test(test_plan_sets_hold_access),
 		cmocka_unit_test(test_plan_mode_beside_content),
 		cmocka_unit_test(test_plan_warnings),
 		cmocka_unit_test(test_plan_leave_out),

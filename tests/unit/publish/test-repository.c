@@ -291,6 +291,9 @@ enum lie {
 	LIE_TREE,
 	LIE_FS_VERITY,
 	LIE_MODE,
+	LIE_UID,
+	LIE_GID,
+	LIE_ATTRIBUTES,
 	LIE_DIGEST,
 	LIE_SIZE,
 	LIE_PRIVILEGED,
@@ -316,7 +319,16 @@ static void tell(struct component *c, enum lie lie)
 		c->image.fs_verity.bytes[31] ^= 1;
 		break;
 	case LIE_MODE:
-		f->mode ^= 1;
+		f->access.mode ^= 1;
+		break;
+	case LIE_UID:
+		f->access.uid ^= 1;
+		break;
+	case LIE_GID:
+		f->access.gid ^= 1;
+		break;
+	case LIE_ATTRIBUTES:
+		f->access.has_attributes = !f->access.has_attributes;
 		break;
 	case LIE_DIGEST:
 		f->digest.bytes[0] ^= 1;
