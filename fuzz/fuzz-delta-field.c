@@ -21,14 +21,17 @@ static void scan(const uint8_t *data, size_t size)
 	AUTO(field_map) struct field_map *m = NULL;
 	struct field_site site;
 	struct object_base base;
+	uint64_t entry_base;
 
 	if (field_map_new(data, size, &m) < 0)
 		return;
 	for (size_t at = 0; (at = field_next(m, at, size)) < size; at++)
-		if (field_width(field_at(m, at)) > size - at)
+		if (field_width(m, field_at(m, at)) > size - at)
 			__builtin_trap();
 		else if (field_at(m, at) == FIELD_SITE)
 			(void)field_site_at(m, at, &site);
+		else if (field_is_entry(m, field_at(m, at)) && !field_entry_base(m, at, &entry_base))
+			__builtin_trap();
 		else if (m->elf.is_object)
 			(void)object_base_of(m, at, &base);
 }

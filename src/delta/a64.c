@@ -131,3 +131,58 @@ bool a64_find_low12(const uint8_t *code, size_t end, size_t at, size_t *ret_at)
 	}
 	return false;
 }
+
+/* The table that a load names: where its address is made, and the comparison of its index. */
+static bool a64_find_table_parts(const uint8_t *code, size_t start, size_t at, struct a64_table *ret)
+{
+	uint32_t load = elf_u32(code + at);
+	unsigned table = a64_base_register(load), index = load >> 16 & 31;
+	bool has_address = false, has_n = false;
+
+	for (unsigned k = 0; k < A64_PAIR_MAX && at - start >= 4 && !(has_address && has_n); k++) {
+		uint32_t i;
+
+		at -= 4;
+		i = elf_u32(code + at);
+		/* cmp of 32 bits with a number that is not shifted */
+		if (!has_n && (i & 0xffc0001f) == 0x7100001f && a64_base_register(i) == index) {
+			ret->n = (i >> 10 & 0xfff) + 1;
+			has_n = true;
+		}
+		if (has_address || (i & 31) != table)
+			continue;
+		/* add after adrp, or what a linker made of both */
+		if ((i & 0xffc00000) != 0x91000000 && a64_decode(i) != A64_ADR)
+			return false;
+		ret->address_at = at;
+		has_address = true;
+	}
+	return has_address && has_n;
+}
+
+bool a64_find_table(const uint8_t *code, size_t start, size_t at, struct a64_table *ret)
+{
+	uint32_t jump = elf_u32(code + at), add, adr, load, shape;
+
+	if ((jump & 0xfffffc1f) != 0xd61f0000 || at - start < 12)
+		return false;
+	add = elf_u32(code + at - 4);
+	adr = elf_u32(code + at - 8);
+	load = elf_u32(code + at - 12);
+	/* add x, x, w, sxtb #2 or sxth #2 */
+	shape = add & 0xffe0fc00;
+	if (shape == 0x8b208800)
+		ret->entry_bytes = 1;
+	else if (shape == 0x8b20a800)
+		ret->entry_bytes = 2;
+	else
+		return false;
+	if ((add & 31) != a64_base_register(jump) || a64_decode(adr) != A64_ADR ||
+	    (adr & 31) != a64_base_register(add) || (load & 31) != (add >> 16 & 31))
+		return false;
+	/* ldrb, and ldrh with its index times 2: an index of 32 bits, or of 64 */
+	shape = load & 0xffe0fc00 & ~0x2000U;
+	if (shape != (ret->entry_bytes == 1 ? 0x38604800 : 0x78605800))
+		return false;
+	return a64_find_table_parts(code, start, at - 12, ret);
+}

@@ -38,6 +38,15 @@ static inline unsigned a64_base_register(uint32_t instruction)
 	return instruction >> 5 & 31;
 }
 
+/* A jump through a table of distances, as gcc writes it: load, adr, add, br. */
+struct a64_table {
+	unsigned entry_bytes, n; /* n: as many as the comparison before lets through */
+	size_t address_at;       /* the instruction that completes the table's address */
+};
+
+/* Is the br at a place one? The adr stands 8 bytes before it. */
+bool a64_find_table(const uint8_t *code, size_t start, size_t at, struct a64_table *ret);
+
 /* How far apart, in instructions, the two halves of a target may stand. */
 #define A64_PAIR_MAX 128U
 

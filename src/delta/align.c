@@ -273,7 +273,7 @@ static uint32_t walk_differ_cost(const struct walk *w, struct track *t, size_t a
 		return 0;
 	if (w->new_fields->elf.machine != ELF_MACHINE_NONE)
 		kind = field_at(w->new_fields, at);
-	if (kind != FIELD_NONE && kind != FIELD_SITE)
+	if (kind != FIELD_NONE && field_width(w->new_fields, kind) > 2)
 		return again ? COST_FIELD - 4 * 16 : COST_FIELD;
 	return again ? COST_DIFFER_AGAIN : COST_DIFFER;
 }
@@ -298,7 +298,7 @@ static void walk_step(struct walk *w, size_t at)
 	}
 	if (!in_field && w->new_fields->elf.machine != ELF_MACHINE_NONE &&
 	    field_at(w->new_fields, at))
-		w->field_end = at + field_width(field_at(w->new_fields, at));
+		w->field_end = at + field_width(w->new_fields, field_at(w->new_fields, at));
 	w->sent.cost += COST_SENT_BYTE;
 	/* costs are differences: keep them small */
 	if (least > 1U << 20) {

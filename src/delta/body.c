@@ -272,14 +272,14 @@ static enum field_kind body_unit(const struct body_walk *w)
 	if (w->f->old->elf.machine == ELF_MACHINE_NONE)
 		return FIELD_NONE;
 	kind = field_at(w->f->old, w->old_at);
-	if (kind != FIELD_NONE && field_width(kind) > w->left)
+	if (kind != FIELD_NONE && field_width(w->f->old, kind) > w->left)
 		return FIELD_NONE;
 	return kind;
 }
 
 static uint64_t body_load(const uint8_t *p, unsigned width)
 {
-	return width == 8 ? elf_u64(p) : width == 4 ? elf_u32(p) : *p;
+	return width == 8 ? elf_u64(p) : width == 4 ? elf_u32(p) : width == 2 ? elf_u16(p) : *p;
 }
 
 static void body_store(uint8_t *p, unsigned width, uint64_t v)
@@ -288,6 +288,8 @@ static void body_store(uint8_t *p, unsigned width, uint64_t v)
 		elf_put_u64(p, v);
 	else if (width == 4)
 		elf_put_u32(p, (uint32_t)v);
+	else if (width == 2)
+		elf_put_u16(p, (uint16_t)v);
 	else
 		*p = (uint8_t)v;
 }
@@ -319,7 +321,7 @@ static void body_advance(struct body_walk *w, unsigned n, bool differed)
 static void body_code_miss(struct body_walk *w, enum field_kind kind, struct predicted *p)
 {
 	struct body *b = w->b;
-	unsigned width = field_width(kind);
+	unsigned width = field_width(w->f->old, kind);
 	uint8_t *at = w->f->new + w->new_at;
 	uint64_t value = w->c->encoding ? body_load(at, width) : 0;
 	uint64_t mark = body_mark(w);
@@ -337,6 +339,8 @@ static void body_code_miss(struct body_walk *w, enum field_kind kind, struct pre
 	distance = (int64_t)(value - p->value[0]);
 	if (width == 4)
 		distance = (int32_t)(uint32_t)distance;
+	else if (width == 2)
+		distance = (int16_t)(uint16_t)distance;
 	else if (width == 1)
 		distance = (int8_t)(uint8_t)distance;
 	negative = coder_bit(w->c, &b->distance_sign[kind], distance < 0);
@@ -367,7 +371,7 @@ static void body_code_byte(struct body_walk *w)
 static bool body_expect(struct body_walk *w, enum field_kind kind, struct predicted *p)
 {
 	uint8_t *at = w->f->new + w->new_at;
-	unsigned width = field_width(kind);
+	unsigned width = field_width(w->f->old, kind);
 
 	if (kind == FIELD_NONE) {
 		if (w->c->encoding)
@@ -385,7 +389,7 @@ static bool body_expect(struct body_walk *w, enum field_kind kind, struct predic
 /* The unit is as it should be: learn from it and go on. */
 static void body_pass(struct body_walk *w, enum field_kind kind, bool differed)
 {
-	unsigned width = kind == FIELD_NONE ? 1 : field_width(kind);
+	unsigned width = kind == FIELD_NONE ? 1 : field_width(w->f->old, kind);
 
 	if (kind != FIELD_NONE) {
 		w->b->stats.fields[kind]++;
@@ -491,12 +495,12 @@ static void body_fill_run(struct body_walk *w, uint64_t n)
 			continue;
 		}
 		kind = body_unit(w);
-		if (kind != FIELD_NONE && field_width(kind) > n) {
+		if (kind != FIELD_NONE && field_width(w->f->old, kind) > n) {
 			w->c->err = -BSI_E_FORMAT;
 			return;
 		}
 		(void)body_expect(w, kind, &p);
-		n -= kind == FIELD_NONE ? 1 : field_width(kind);
+		n -= kind == FIELD_NONE ? 1 : field_width(w->f->old, kind);
 		body_pass(w, kind, false);
 	}
 }
@@ -632,7 +636,7 @@ static void body_train_targets(struct body_walk *w, size_t from, size_t to)
 			x.from = (uint32_t)(moved - elf_u32(p));
 			(void)target_code(w->b->target, NULL, &x, (uint32_t)moved);
 		}
-		at += field_width(kind);
+		at += field_width(w->f->old, kind);
 	}
 }
 

@@ -136,6 +136,12 @@ static inline unsigned elf_symbol_section(const struct elf *e, const uint8_t *sy
 	return elf_u16(symbol + (e->shape->word == 8 ? 6 : 14));
 }
 
+static inline void elf_put_u16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)v;
+	p[1] = (uint8_t)(v >> 8);
+}
+
 static inline void elf_put_u32(uint8_t *p, uint32_t v)
 {
 	for (unsigned i = 0; i < 4; i++)

@@ -101,7 +101,7 @@ static bool compare_field(const struct compare *c, size_t old_at, size_t new_at,
 
 	if (!reference_target(c->old, old_at, kind, &old_target) ||
 	    !reference_target(c->new, new_at, kind, &new_target))
-		return memcmp(old, new, field_width(kind)) == 0;
+		return memcmp(old, new, field_width(c->old, kind)) == 0;
 	/* of an instruction all but the target must be the same */
 	if (field_is_a64(c->old, kind)) {
 		uint32_t a = elf_u32(old), b = elf_u32(new);
@@ -111,7 +111,7 @@ static bool compare_field(const struct compare *c, size_t old_at, size_t new_at,
 			return false;
 	}
 	if (!compare_moved(c, old_target, &moved))
-		return memcmp(old, new, field_width(kind)) == 0;
+		return memcmp(old, new, field_width(c->old, kind)) == 0;
 	return moved == new_target;
 }
 
@@ -138,11 +138,11 @@ static bool compare_bytes(const struct compare *c, const struct elf_section *a,
 		at = next;
 		new_at = (size_t)b->offset + (at - (size_t)a->offset);
 		kind = field_at(c->old, at);
-		if (field_width(kind) > end - at)
+		if (field_width(c->old, kind) > end - at)
 			return compare_fail(c, a, at - a->offset, "a reference is cut");
 		if (!compare_field(c, at, new_at, kind))
 			return compare_fail(c, a, at - a->offset, "a reference leads elsewhere");
-		at += field_width(kind);
+		at += field_width(c->old, kind);
 	}
 	return true;
 }

@@ -44,7 +44,7 @@ size_t field_next(const struct field_map *m, size_t at, size_t end)
 
 static void field_mark_value(struct field_map *m, size_t at, enum field_kind kind)
 {
-	if (field_width(kind) == 8 ? elf_u64(m->data + at) : elf_u32(m->data + at))
+	if (field_width(m, kind) == 8 ? elf_u64(m->data + at) : elf_u32(m->data + at))
 		field_mark(m, at, kind);
 }
 
@@ -375,7 +375,8 @@ int field_map_new(const uint8_t *data, size_t len, struct field_map **ret)
 	if (elf_parse(&m->elf, data, len)) {
 		field_scan_headers(m);
 		field_scan_sections(m);
-		field_scan_code(m);
+		if (field_scan_code(m) < 0)
+			return -ENOMEM;
 		object_scan(m);
 		go_scan(m);
 		if (field_scan_language(m) < 0)
@@ -393,5 +394,6 @@ void field_map_free(struct field_map *m)
 		return;
 	free(m->kinds);
 	free(m->areas);
+	free(m->tables);
 	free(m);
 }

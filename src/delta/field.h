@@ -40,6 +40,9 @@ enum field_kind {
 	FIELD_A64_NEAR = FIELD_MEMORY1, /* tbz, tbnz, adr */
 	FIELD_A64_PAGE = FIELD_MEMORY2,
 	FIELD_A64_LOW12 = FIELD_MEMORY4,
+	/* AArch64: entries of jump tables of one and of two bytes */
+	FIELD_A64_ENTRY8 = FIELD_TABLE,
+	FIELD_A64_ENTRY16 = FIELD_TABLE_START,
 	/* 32-bit x86 */
 	FIELD_I386_GOT = FIELD_MEMORY0,    /* the GOT less the place that the call before returns to */
 	FIELD_I386_GOTOFF = FIELD_MEMORY1, /* target less the GOT; so are jump tables */
@@ -59,13 +62,22 @@ struct field_map {
 		uint32_t area, function;
 	} *areas;
 	size_t n_areas;
+	/* AArch64 jump tables, by place, and the jumps through them: offsets in the file */
+	struct field_table {
+		uint32_t at, jump;
+	} *tables;
+	size_t n_tables;
 	struct go_module go;
 	uint64_t lazy_from, lazy_to; /* words that .rela.plt fills: offsets in the file */
 	uint64_t got;                /* 32-bit x86: what PIC code measures from; 0: there is none */
 };
 
-/* Areas are at most one for so many bytes of the file: their memory counts for the device. */
+/*
+ * Areas and tables together are at most one for so many bytes of the file: their memory counts for
+ * the device. Of tables there are fewer.
+ */
 #define FIELD_AREA_BYTES 128U
+#define FIELD_TABLE_BYTES 1024U
 
 /* Scan a file. A file that is no ELF file has a map without fields. */
 int field_map_new(const uint8_t *data, size_t len, struct field_map **ret) MUST_CHECK;
@@ -86,11 +98,22 @@ static inline void field_mark(struct field_map *m, size_t at, enum field_kind ki
 	m->kinds[at >> 1] = (uint8_t)((m->kinds[at >> 1] & ~(15U << shift)) | (unsigned)kind << shift);
 }
 
-static inline unsigned field_width(enum field_kind kind)
+/* Is this an entry of an AArch64 jump table? */
+static inline bool field_is_entry(const struct field_map *m, enum field_kind kind)
 {
+	return m->elf.machine == ELF_MACHINE_AARCH64 &&
+	       (kind == FIELD_A64_ENTRY8 || kind == FIELD_A64_ENTRY16);
+}
+
+static inline unsigned field_width(const struct field_map *m, enum field_kind kind)
+{
+	if (kind == FIELD_ADDR64 || kind == FIELD_SPECIAL64)
+		return 8;
 	if (kind == FIELD_SITE)
 		return 1;
-	return kind == FIELD_ADDR64 || kind == FIELD_SPECIAL64 ? 8 : 4;
+	if (field_is_entry(m, kind))
+		return kind == FIELD_A64_ENTRY8 ? 1 : 2;
+	return 4;
 }
 
 /* Bytes of the instruction that follow an x86-64 code field. */
@@ -128,6 +151,11 @@ static inline bool field_is_got(const struct field_map *m, enum field_kind kind)
  */
 bool field_a64_target(const struct field_map *m, size_t at, uint64_t *ret);
 
+/* Of an entry of an AArch64 jump table: the address it is measured from, in units of 4 bytes. */
+bool field_entry_base(const struct field_map *m, size_t at, uint64_t *ret);
+/* Where an entry leads, from a base. */
+uint64_t field_entry_target(enum field_kind kind, const uint8_t *entry, uint64_t base);
+
 /* A number of a call site: its bytes, and the places of code that it leads from and to. */
 struct field_site {
 	size_t at, end;
@@ -144,5 +172,5 @@ bool field_site_at(const struct field_map *m, size_t at, struct field_site *ret)
 void field_scan_headers(struct field_map *m);
 void field_scan_sections(struct field_map *m);
 void field_scan_frames(struct field_map *m, const struct elf_section *s);
-void field_scan_code(struct field_map *m);
+int field_scan_code(struct field_map *m) MUST_CHECK;
 int field_scan_language(struct field_map *m) MUST_CHECK;

@@ -77,13 +77,15 @@ static uint64_t label_other(const struct field_map *m, size_t at, enum field_kin
 }
 
 /* A label as bytes; never all zero, so that it is not taken for padding. */
-static void label_put(uint8_t *into, enum field_kind kind, uint64_t h)
+static void label_put(const struct field_map *m, uint8_t *into, enum field_kind kind, uint64_t h)
 {
 	h = label_mix(h, (uint64_t)kind + 1);
-	if (field_width(kind) == 8)
+	if (field_width(m, kind) == 8)
 		elf_put_u64(into, h);
-	else if (field_width(kind) == 1)
+	else if (field_width(m, kind) == 1)
 		*into = (uint8_t)(h >> 56);
+	else if (field_width(m, kind) == 2)
+		elf_put_u16(into, (uint16_t)(h >> 48));
 	else
 		elf_put_u32(into, (uint32_t)(h >> 32));
 }
@@ -96,7 +98,7 @@ static void label_all(const struct field_map *m, uint8_t *into,
 		return;
 	for (size_t at = 0; (at = field_next(m, at, m->len)) < m->len;) {
 		enum field_kind kind = field_at(m, at);
-		unsigned width = field_width(kind);
+		unsigned width = field_width(m, kind);
 		uint64_t target;
 
 		if (width > m->len - at) {
@@ -112,9 +114,9 @@ static void label_all(const struct field_map *m, uint8_t *into,
 
 				h = label_mix(h, a64_with_target(a64_decode(i), i, 0, 0));
 			}
-			label_put(into + at, kind, h);
+			label_put(m, into + at, kind, h);
 		} else {
-			label_put(into + at, kind, label_other(m, at, kind));
+			label_put(m, into + at, kind, label_other(m, at, kind));
 		}
 		at += width;
 	}
@@ -361,7 +363,7 @@ static int label_collect_pairs(struct label_alignment *a)
 			enum field_kind kind = field_at(a->old, at);
 			uint64_t old_target, new_target, offset, *pair;
 
-			if (field_at(a->new, new_at) == kind && end - at >= field_width(kind) &&
+			if (field_at(a->new, new_at) == kind && end - at >= field_width(a->old, kind) &&
 			    reference_target(a->old, at, kind, &old_target) &&
 			    reference_target(a->new, new_at, kind, &new_target) && new_target &&
 			    !(elf_offset_of(&a->new->elf, new_target, &offset) &&
@@ -373,7 +375,7 @@ static int label_collect_pairs(struct label_alignment *a)
 					used++;
 				}
 			}
-			at += field_width(kind);
+			at += field_width(a->old, kind);
 		}
 	}
 	return 0;

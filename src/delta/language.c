@@ -205,7 +205,7 @@ int field_scan_language(struct field_map *m)
 {
 	const struct elf_section *frames = elf_find(&m->elf, ELF_SECTION_EH_FRAME);
 	const struct elf_section *areas = elf_find(&m->elf, ELF_SECTION_EXCEPT_TABLE);
-	size_t room = m->len / FIELD_AREA_BYTES;
+	size_t room = m->len / FIELD_AREA_BYTES - m->n_tables;
 	struct field_area found;
 	struct frame_record r;
 	struct frame_walk walk;

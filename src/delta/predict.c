@@ -3,6 +3,7 @@
 
 #include "delta/a64.h"
 #include "delta/object.h"
+#include "delta/reference.h"
 
 #define TAG_NEEDED 1
 #define TAG_SONAME 14
@@ -425,6 +426,22 @@ static void predict_add(struct predicted *ret, uint64_t value, unsigned width)
 		ret->value[ret->n++] = value;
 }
 
+/* An entry of an AArch64 jump table that leads to a place of the new file, as far as it can. */
+static uint64_t predict_entry(const struct predict *p, enum field_kind kind, size_t old_at,
+			      uint64_t target)
+{
+	int64_t most = kind == FIELD_A64_ENTRY8 ? INT8_MAX : INT16_MAX, distance;
+	const uint8_t *at = p->old->data + old_at;
+	uint64_t base;
+
+	if (field_entry_base(p->old, old_at, &base)) {
+		distance = (int64_t)(target - move_addr(p->moves, base)) >> 2;
+		if (distance >= -most - 1 && distance <= most)
+			return (uint64_t)distance;
+	}
+	return kind == FIELD_A64_ENTRY8 ? *at : elf_u16(at);
+}
+
 /* A byte of a number of a call site: the number that its places have now, as long as it was. */
 static uint64_t predict_site(const struct predict *p, size_t old_at)
 {
@@ -444,15 +461,21 @@ static uint64_t predict_site(const struct predict *p, size_t old_at)
 void predict_field(struct predict *p, enum field_kind kind, size_t old_at, size_t new_at,
 		   struct predicted *ret)
 {
-	unsigned width = field_width(kind);
+	unsigned width = field_width(p->old, kind);
 	const uint8_t *at = p->old->data + old_at;
 	uint64_t value;
 
 	ret->n = 0;
-	ret->from = 0;
+	ret->from = ret->target = 0;
 	ret->is_reference = false;
 	if (kind == FIELD_SITE) {
 		predict_add(ret, predict_site(p, old_at), width);
+		return;
+	}
+	if (field_is_entry(p->old, kind)) {
+		ret->is_reference = reference_target(p->old, old_at, kind, &ret->target);
+		predict_add(ret, predict_entry(p, kind, old_at, move_addr(p->moves, ret->target)),
+			    width);
 		return;
 	}
 	value = width == 8 ? elf_u64(at) : elf_u32(at);
@@ -482,19 +505,23 @@ void predict_field(struct predict *p, enum field_kind kind, size_t old_at, size_
 void predict_more(const struct predict *p, enum field_kind kind, size_t old_at, size_t new_at,
 		  struct predicted *ret)
 {
-	unsigned width = field_width(kind);
+	unsigned width = field_width(p->old, kind);
 	const uint8_t *at = p->old->data + old_at;
 
-	if (width == 1) {
+	if (kind == FIELD_SITE) {
 		predict_add(ret, *at, width);
 		return;
 	}
-	if (ret->is_reference && field_is_a64(p->old, kind))
+	if (ret->is_reference && field_is_entry(p->old, kind))
+		predict_add(ret, predict_entry(p, kind, old_at,
+					       move_addr_second(p->moves, ret->target)), width);
+	else if (ret->is_reference && field_is_a64(p->old, kind))
 		predict_add(ret, predict_a64(p, old_at, new_at,
 					     move_addr_second(p->moves, ret->target)), width);
 	else if (ret->is_reference)
 		predict_add(ret, move_addr_second(p->moves, ret->target) - ret->from, width);
-	predict_add(ret, width == 8 ? elf_u64(at) : elf_u32(at), width);
+	predict_add(ret, width == 8 ? elf_u64(at) : width == 4 ? elf_u32(at) :
+			 width == 2 ? elf_u16(at) : *at, width);
 	for (unsigned i = 0; i < PREDICT_RECENT; i++)
 		predict_add(ret, ret->value[0] + (uint64_t)p->recent[i], width);
 }
@@ -508,6 +535,13 @@ void predict_learn(struct predict *p, enum field_kind kind, size_t old_at, size_
 		return;
 	if (field_is_a64(p->old, kind)) {
 		predict_learn_a64(p, old_at, new_at);
+		return;
+	}
+	if (field_is_entry(p->old, kind)) {
+		if (reference_target(p->old, old_at, kind, &target) &&
+		    field_entry_base(p->old, old_at, &from))
+			move_learn(p->moves, target,
+				   field_entry_target(kind, at, move_addr(p->moves, from)));
 		return;
 	}
 	if (!predict_parts(p, kind, old_at, new_at, &target, &from))

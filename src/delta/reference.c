@@ -32,6 +32,12 @@ bool reference_target(const struct field_map *m, size_t at, enum field_kind kind
 	}
 	if (field_is_a64(m, kind))
 		return field_a64_target(m, at, ret);
+	if (field_is_entry(m, kind)) {
+		if (!field_entry_base(m, at, &addr))
+			return false;
+		*ret = field_entry_target(kind, m->data + at, addr);
+		return true;
+	}
 	value = (uint64_t)(int64_t)(int32_t)elf_u32(m->data + at);
 	if (field_is_got(m, kind)) {
 		*ret = m->got + (kind == FIELD_I386_GOT ? 0 : value);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The scan of code and of what describes code: frames, instructions, jump tables. */
+#include <errno.h>
+#include <stdlib.h>
+
 #include "delta/a64.h"
 #include "delta/field.h"
 #include "delta/frame.h"
@@ -213,6 +216,20 @@ bool field_a64_target(const struct field_map *m, size_t at, uint64_t *ret)
 	return kind != A64_NONE;
 }
 
+/* Remember a jump through a table, as long as there is room. */
+static void scan_add_jump(struct field_map *m, size_t start, size_t at)
+{
+	struct a64_table table;
+	uint64_t addr, place;
+
+	if (m->n_tables == m->len / FIELD_TABLE_BYTES ||
+	    !a64_find_table(m->data, start, at, &table) ||
+	    !field_a64_target(m, table.address_at, &addr) ||
+	    !elf_offset_of(&m->elf, addr, &place) || place > UINT32_MAX)
+		return;
+	m->tables[m->n_tables++] = (struct field_table){(uint32_t)place, (uint32_t)at};
+}
+
 static void scan_a64(struct field_map *m, const struct elf_section *s)
 {
 	static const enum field_kind kinds[] = {
@@ -221,11 +238,14 @@ static void scan_a64(struct field_map *m, const struct elf_section *s)
 		[A64_ADR] = FIELD_A64_NEAR, [A64_PAGE] = FIELD_A64_PAGE,
 		[A64_LOW12] = FIELD_A64_LOW12,
 	};
-	size_t at = (size_t)((s->offset + 3) & ~UINT64_C(3)), end = (size_t)(s->offset + s->bytes);
+	size_t start = (size_t)((s->offset + 3) & ~UINT64_C(3)), end = (size_t)(s->offset + s->bytes);
 
-	for (; at < end && end - at >= 4; at += 4) {
+	for (size_t at = start; at < end && end - at >= 4; at += 4) {
 		enum a64_kind kind = a64_decode(elf_u32(m->data + at));
 		uint64_t target;
+
+		if (kind == A64_NONE && m->tables)
+			scan_add_jump(m, start, at);
 
 		if (field_at(m, at) == FIELD_MARK)
 			field_mark(m, at, FIELD_NONE);
@@ -269,8 +289,102 @@ static void scan_tables(struct field_map *m, const struct elf_section *s)
 	}
 }
 
-void field_scan_code(struct field_map *m)
+static int table_before(const void *a, const void *b)
 {
+	const struct field_table *x = a, *y = b;
+
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	return x->jump < y->jump ? -1 : x->jump > y->jump;
+}
+
+/* The address that the entries of a table are measured from. */
+static bool scan_table_base(const struct field_map *m, const struct field_table *t, uint64_t *ret)
+{
+	size_t adr = (size_t)t->jump - 8;
+
+	if (!elf_addr_of(&m->elf, adr, ret))
+		return false;
+	*ret = a64_target(A64_ADR, elf_u32(m->data + adr), *ret);
+	return true;
+}
+
+/* Mark the entries of a table up to a place; false if it is none. */
+static bool scan_mark_entries(struct field_map *m, const struct field_table *t, size_t end)
+{
+	const struct elf_section *s = elf_section_at(&m->elf, t->jump);
+	enum field_kind kind;
+	struct a64_table table;
+	size_t at = t->at;
+	uint64_t base;
+
+	if (!s || !scan_table_base(m, t, &base) ||
+	    !a64_find_table(m->data, (size_t)((s->offset + 3) & ~UINT64_C(3)), t->jump, &table))
+		return false;
+	kind = table.entry_bytes == 1 ? FIELD_A64_ENTRY8 : FIELD_A64_ENTRY16;
+	if (end - at > (size_t)table.n * table.entry_bytes)
+		end = at + (size_t)table.n * table.entry_bytes;
+	/* an entry that is cut is none */
+	end -= (end - at) % table.entry_bytes;
+	if (end == at || field_next(m, at, end) < end)
+		return false;
+	for (; at < end; at += table.entry_bytes)
+		if (!scan_is_code(&m->elf, field_entry_target(kind, m->data + at, base)))
+			return false;
+	for (at = t->at; at < end; at += table.entry_bytes)
+		field_mark(m, at, kind);
+	return true;
+}
+
+/* Keep the tables whose entries lead into code; of several jumps through one the first counts. */
+static void scan_jump_tables(struct field_map *m)
+{
+	size_t n = 0;
+
+	if (m->n_tables)
+		qsort(m->tables, m->n_tables, sizeof(*m->tables), table_before);
+	for (size_t i = 0; i < m->n_tables; i++) {
+		size_t next = i + 1;
+		struct field_table t = m->tables[i];
+
+		while (next < m->n_tables && m->tables[next].at == t.at)
+			next++;
+		if (scan_mark_entries(m, &t, next < m->n_tables ? m->tables[next].at : m->len))
+			m->tables[n++] = t;
+		i = next - 1;
+	}
+	m->n_tables = n;
+}
+
+bool field_entry_base(const struct field_map *m, size_t at, uint64_t *ret)
+{
+	size_t low = 0, high = m->n_tables;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (m->tables[middle].at <= at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low && scan_table_base(m, &m->tables[low - 1], ret);
+}
+
+uint64_t field_entry_target(enum field_kind kind, const uint8_t *entry, uint64_t base)
+{
+	int64_t distance = kind == FIELD_A64_ENTRY8 ? (int8_t)entry[0] : (int16_t)elf_u16(entry);
+
+	return base + 4 * (uint64_t)distance;
+}
+
+int field_scan_code(struct field_map *m)
+{
+	if (m->elf.machine == ELF_MACHINE_AARCH64 && !m->elf.is_object) {
+		m->tables = calloc(m->len / FIELD_TABLE_BYTES + 1, sizeof(*m->tables));
+		if (!m->tables)
+			return -ENOMEM;
+	}
 	for (unsigned i = 0; i < m->elf.n_sections; i++) {
 		if (m->elf.sections[i].kind != ELF_SECTION_CODE)
 			continue;
@@ -282,11 +396,13 @@ void field_scan_code(struct field_map *m)
 	for (unsigned i = 0; i < m->elf.n_sections; i++) {
 		const struct elf_section *s = &m->elf.sections[i];
 
-		if (s->kind != ELF_SECTION_NOBITS && s->allocated)
+		if (s->kind != ELF_SECTION_NOBITS && s->allocated && !m->tables)
 			scan_tables(m, s);
 	}
 	/* marks outside of any code section, and tables outside of any section */
 	for (size_t at = 0; (at = field_next(m, at, m->len)) < m->len; at++)
 		if (field_at(m, at) == FIELD_MARK)
 			field_mark(m, at, FIELD_NONE);
+	scan_jump_tables(m);
+	return 0;
 }

@@ -103,11 +103,12 @@ static void test_codec_damaged_programs(void **state)
 	}
 }
 
-/* 32-bit programs and objects, and such with bytes anywhere that are others. */
-static void test_codec_of_32_bits(void **state)
+/* Other programs and objects, and such with bytes anywhere that are others. */
+static void test_codec_of_other_machines(void **state)
 {
 	static const char *const names[][2] = {{"i386-old.elf", "i386-new.elf"},
-					       {"object-old.elf", "object-new.elf"}};
+					       {"object-old.elf", "object-new.elf"},
+					       {"arm-old.elf", "arm-new.elf"}};
 	struct random r = {5};
 
 	(void)state;
@@ -407,7 +408,7 @@ int main(void)
 		cmocka_unit_test(test_codec_small_files),
 		cmocka_unit_test(test_codec_random_edits),
 		cmocka_unit_test(test_codec_damaged_programs),
-		cmocka_unit_test(test_codec_of_32_bits),
+		cmocka_unit_test(test_codec_of_other_machines),
 		cmocka_unit_test(test_codec_predicts_32_bits),
 		cmocka_unit_test(test_codec_lying_sections),
 		cmocka_unit_test(test_codec_small_patch_is_small),

@@ -101,6 +101,7 @@ static void test_equivalent_sees_every_loaded_byte(void **state)
 {
 	(void)state;
 	check_every_byte("old.elf", "old.elf");
+	check_every_byte("arm-old.elf", "arm-old.elf");
 }
 
 /*

@@ -6,6 +6,7 @@
 #include "delta/derive.h"
 #include "delta/field.h"
 #include "delta/object.h"
+#include "delta/reference.h"
 
 /* The switch statement of old.elf has seven cases; its calls and jumps that are four bytes long. */
 #define GOLDEN_TABLE_ENTRIES 6
@@ -110,6 +111,34 @@ static void test_scan_knows_32_bits(void **state)
 	assert_int_equal(count_fields(m, FIELD_SPECIAL64), 0);
 }
 
+/* Two switch statements: seven cases by bytes, five by halfwords, in the listing of llvm-objdump. */
+static void test_scan_knows_jump_tables_of_aarch64(void **state)
+{
+	static const unsigned bytes[] = {0x2ac, 0x2b4, 0x2bc, 0x2c0, 0x2c8, 0x2d4, 0x2dc};
+	static const unsigned halves[] = {0x30c, 0x314, 0x54c, 0x5f4, 0x30c};
+	AUTO_DONE(buffer) struct buffer elf = fixture_golden("arm-old.elf");
+	AUTO(field_map) struct field_map *m = NULL;
+	size_t n[2] = {0};
+
+	(void)state;
+	assert_int_equal(field_map_new(elf.data, elf.len, &m), 0);
+	assert_int_equal(m->n_tables, 2);
+	for (size_t at = 0; (at = field_next(m, at, elf.len)) < elf.len; at++) {
+		enum field_kind kind = field_at(m, at);
+		bool is_byte = kind == FIELD_A64_ENTRY8;
+		uint64_t target;
+
+		if (!field_is_entry(m, kind))
+			continue;
+		assert_true(reference_target(m, at, kind, &target));
+		assert_in_range(n[is_byte], 0, is_byte ? ARRAY_SIZE(bytes) - 1 : ARRAY_SIZE(halves) - 1);
+		assert_int_equal(target, is_byte ? bytes[n[1]] : halves[n[0]]);
+		n[is_byte]++;
+	}
+	assert_int_equal(n[1], ARRAY_SIZE(bytes));
+	assert_int_equal(n[0], ARRAY_SIZE(halves));
+}
+
 static void test_scan_knows_objects(void **state)
 {
 	AUTO_DONE(buffer) struct buffer elf = fixture_golden("object-old.elf");
@@ -163,7 +192,7 @@ static void test_scan_takes_any_object(void **state)
 		for (size_t at = 0; (at = field_next(m, at, len)) < len; at++) {
 			struct object_base base;
 
-			assert_true(field_width(field_at(m, at)) <= len - at);
+			assert_true(field_width(m, field_at(m, at)) <= len - at);
 			if (m->elf.is_object && object_base_of(m, at, &base))
 				assert_true(base.section < m->elf.n_sections);
 		}
@@ -176,11 +205,12 @@ static void test_scan_takes_anything(void **state)
 	AUTO_DONE(buffer) struct buffer plain = fixture_golden("old.elf");
 	AUTO_DONE(buffer) struct buffer rich = fixture_golden("rich-old.elf");
 	AUTO_DONE(buffer) struct buffer small = fixture_golden("i386-old.elf");
+	AUTO_DONE(buffer) struct buffer arm = fixture_golden("arm-old.elf");
 	struct random r = {17};
 
 	(void)state;
 	for (unsigned i = 0; i < 8000; i++) {
-		struct buffer elf = i % 5 == 2 ? small : i % 2 ? rich : plain;
+		struct buffer elf = i % 5 == 2 ? small : i % 5 == 4 ? arm : i % 2 ? rich : plain;
 		size_t len = i % 4 ? elf.len : (size_t)random_below(&r, elf.len);
 		uint8_t *copy = malloc(len + 1); /* the sanitizer watches its end */
 		AUTO(field_map) struct field_map *m = NULL;
@@ -199,9 +229,11 @@ static void test_scan_takes_anything(void **state)
 		for (size_t at = 0; (at = field_next(m, at, len)) < len; at++) {
 			struct field_site site;
 
-			assert_true(field_width(field_at(m, at)) <= len - at);
+			assert_true(field_width(m, field_at(m, at)) <= len - at);
 			if (field_at(m, at) == FIELD_SITE && field_site_at(m, at, &site))
 				assert_in_range(at, site.at, site.end - 1);
+			if (field_is_entry(m, field_at(m, at)))
+				assert_true(field_entry_base(m, at, &(uint64_t){0}));
 		}
 		free(copy);
 	}
@@ -270,6 +302,7 @@ int main(void)
 		cmocka_unit_test(test_scan_finds_the_references_of_a_program),
 		cmocka_unit_test(test_scan_finds_the_tables_of_a_library),
 		cmocka_unit_test(test_scan_knows_32_bits),
+		cmocka_unit_test(test_scan_knows_jump_tables_of_aarch64),
 		cmocka_unit_test(test_scan_knows_objects),
 		cmocka_unit_test(test_scan_takes_any_object),
 		cmocka_unit_test(test_scan_takes_anything),

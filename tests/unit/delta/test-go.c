@@ -232,7 +232,7 @@ static void check(const uint8_t *data, size_t len)
 	for (size_t at = 0; (at = field_next(m, at, len)) < len; at++) {
 		uint64_t base;
 
-		assert_true(field_width(field_at(m, at)) <= len - at);
+		assert_true(field_width(m, field_at(m, at)) <= len - at);
 		(void)go_base(m, at, &base);
 	}
 	n = derive_ranges(copy, len, ranges);

@@ -3,6 +3,7 @@
 
 #include "base/compiler.h"
 #include "delta/a64.h"
+#include "delta/elf.h"
 #include "delta/x86.h"
 
 /* As GNU as assembles them. */
@@ -163,6 +164,60 @@ static void test_a64_targets(void **state)
 	}
 }
 
+/* As gcc writes a switch statement: of bytes, of halfwords, and with a part that is another. */
+static void test_a64_finds_jumps_through_tables(void **state)
+{
+	static const uint32_t code[] = {
+		0x7100283f, /* cmp w1, #10 */
+		0x540000e8, /* b.hi */
+		0x90000000, /* adrp x0 */
+		0x91324000, /* add x0, x0, #0xc90 */
+		0x38614800, /* ldrb w0, [x0, w1, uxtw] */
+		0x10000061, /* adr x1, +12 */
+		0x8b208820, /* add x0, x1, w0, sxtb #2 */
+		0xd61f0000, /* br x0 */
+	};
+	static const struct {
+		unsigned at;
+		uint32_t instruction;
+		unsigned entry_bytes;
+	} other[] = {
+		{1, 0x540000e8, 1}, /* nothing is another */
+		{0, 0x7100285f, 0}, /* cmp of another register */
+		{3, 0xf9432400, 0}, /* the address was loaded */
+		{3, 0x10fffe80, 1}, /* the address by an adr */
+		{3, 0x91324022, 0}, /* another register holds it */
+		{4, 0x78615800, 0}, /* halfwords, added as bytes */
+		{4, 0x38616800, 1}, /* an index of 64 bits */
+		{5, 0x10000062, 0}, /* adr of another register */
+		{6, 0x8b208c20, 0}, /* times 8 */
+		{6, 0x8b20c820, 0}, /* words */
+		{7, 0xd63f0000, 0}, /* a call */
+		{7, 0xd61f0020, 0}, /* through another register */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++) {
+		uint8_t bytes[sizeof(code)];
+		struct a64_table table;
+
+		for (unsigned k = 0; k < ARRAY_SIZE(code); k++)
+			elf_put_u32(bytes + (size_t)4 * k,
+				    k == other[i].at ? other[i].instruction : code[k]);
+		if (!other[i].entry_bytes) {
+			assert_false(a64_find_table(bytes, 0, 28, &table));
+			continue;
+		}
+		assert_true(a64_find_table(bytes, 0, 28, &table));
+		assert_int_equal(table.entry_bytes, other[i].entry_bytes);
+		assert_int_equal(table.n, 11);
+		assert_int_equal(table.address_at, 12);
+		/* nothing before the start counts */
+		assert_false(a64_find_table(bytes, 4, 28, &table));
+		assert_false(a64_find_table(bytes, 24, 28, &table));
+	}
+}
+
 static void test_a64_other_targets_come_back(void **state)
 {
 	struct random r = {5};
@@ -191,6 +246,7 @@ int main(void)
 		cmocka_unit_test(test_i386_lengths_and_fields),
 		cmocka_unit_test(test_x86_never_reads_beyond),
 		cmocka_unit_test(test_a64_targets),
+		cmocka_unit_test(test_a64_finds_jumps_through_tables),
 		cmocka_unit_test(test_a64_other_targets_come_back),
 	};
 

@@ -94,7 +94,7 @@ static struct buffer in_archive(const struct buffer *program)
 	return b;
 }
 
-#define N_SEEDS 9U
+#define N_SEEDS 10U
 
 static void seeds_make(struct seed *s)
 {
@@ -104,6 +104,7 @@ static void seeds_make(struct seed *s)
 	struct buffer edited = random_edits(&r, &text, 3), none = buffer_of(0);
 	struct buffer members = in_archive(&new);
 	struct buffer small = fixture_golden("i386-new.elf"), object = fixture_golden("object-new.elf");
+	struct buffer tables = fixture_golden("arm-new.elf");
 	struct buffer several[3] = {edited, text, none};
 
 	s[0] = (struct seed){.name = "x86-64", .olds = {old}, .n_olds = 1};
@@ -124,6 +125,9 @@ static void seeds_make(struct seed *s)
 	seed_make(&s[7], &small, 1, true, false);
 	s[8] = (struct seed){.name = "object", .olds = {fixture_golden("object-old.elf")}, .n_olds = 1};
 	seed_make(&s[8], &object, 1, true, false);
+	s[9] = (struct seed){.name = "jump tables", .olds = {fixture_golden("arm-old.elf")}, .n_olds = 1};
+	seed_make(&s[9], &tables, 1, true, false);
+	buffer_done(&tables);
 	buffer_done(&small);
 	buffer_done(&object);
 	buffer_done(&members);
