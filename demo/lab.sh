@@ -134,6 +134,7 @@ lab_record() {
 	sums=$db/info/$package:$arch.md5sums
 	[[ -e $sums ]] || sums=$db/info/$package.md5sums
 	dpkg-deb --ctrl-tarfile "$deb" | tar -xO ./md5sums >"$sums" 2>/dev/null
+	dpkg-deb --fsys-tarfile "$deb" | tar -t | sed 's|^\.||; s|^/$|/.|; s|\(.\)/$|\1|' >"${sums%.md5sums}.list"
 	awk -v p="$package" -v v="$version" '
 		/^Package: / { here = ($2 == p) }
 		here && /^Version: / { print "Version: " v; next }

@@ -7,10 +7,14 @@
 
 #include "agent/images.h"
 #include "agent/sealing.h"
+#include "base/bytes.h"
 #include "graft/dpkg_lock.h"
+#include "graft/held.h"
 #include "graft/kernel.h"
 #include "graft/package_work.h"
 #include "graft/sealing.h"
+
+#define ACTIVATIONS_MAX_BYTES (1U << 20) /* a line for each file that is mounted, and more */
 
 /* The files of a layer that are mounted: those that the matched base set has. */
 static size_t fill_files(const struct fit_component *c, struct graft_file *files)
@@ -160,6 +164,44 @@ static int make_wish(struct wish *w, const struct fit *fit, const struct graft_s
 	return r;
 }
 
+static void say_activation(struct buffer *text, const char *component, const struct digest *image,
+	const struct fit *fit, const struct kept *kept)
+{
+	const struct component *was = kept_component(kept, component, image);
+	enum activation activation = was ? was->activation : ACTIVATION_LIVE;
+
+	for (size_t i = 0; fit && i < fit->n_components; i++) {
+		const struct component *c = fit->components[i].component;
+
+		if (strcmp(c->name, component) == 0 && digest_equal(&c->image.digest, image) &&
+			c->activation > activation)
+			activation = c->activation;
+	}
+	if (activation != ACTIVATION_LIVE)
+		buffer_printf(text, "%s %s-%s\n", activation_text(activation), component,
+			digest_format(image).text);
+}
+
+/* What lies there and what comes, for those who know no manifest: before it is attached. */
+static int leave_activations(const struct agent *a, const struct wish *wish, const struct fit *fit,
+	const struct graft_state *state, const struct kept *kept, struct error *reterr)
+{
+	AUTO_DONE(buffer) struct buffer text = buffer_of(ACTIVATIONS_MAX_BYTES);
+	int r;
+
+	for (size_t i = 0; i < state->n_mounts; i++)
+		say_activation(&text, state->mounts[i].component, &state->mounts[i].digest, fit, kept);
+	for (size_t i = 0; i < wish->n_layers; i++)
+		say_activation(&text, wish->layers[i].component, &wish->layers[i].digest, fit, kept);
+	buffer_put_u8(&text, '\0');
+	r = text.err;
+	if (r == 0)
+		r = held_save(a->settings.run, (const char *)text.data);
+	return r == 0 ? 0
+		      : error_set(reterr, r, "%s/" HELD_NAME " cannot be written: %s", a->settings.run,
+				error_text(r));
+}
+
 void attach_outcome_done(struct attach_outcome *o)
 {
 	gate_done(&o->gate);
@@ -199,6 +241,8 @@ int attach_fit(struct agent *a, struct fit *fit, enum gate_flags flags, struct a
 	wish.flags = sealing_is_required(a) ? GRAFT_LAYER_SEALED : 0;
 	if (r == 0)
 		r = make_wish(&wish, fit, state, &ret->gate);
+	if (r == 0)
+		r = leave_activations(a, &wish, fit, state, &kept, reterr);
 	if (r == 0)
 		r = sealing_prepare(&host, wish.layers, wish.n_layers, reterr);
 	if (r == 0)

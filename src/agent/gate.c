@@ -123,22 +123,46 @@ static int find_candidates(const struct fit *fit, const struct graft_state *stat
 	return 0;
 }
 
-static size_t count_targets(const struct candidates *c)
+/* The files of a candidate in each image that it ever had here; targets NULL: only their number. */
+static size_t add_older(const struct candidate *x, const struct kept *kept,
+	struct exposure_target *targets)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < kept->n_manifests; i++) {
+		const struct component *c = manifest_component(kept->manifests[i], x->name);
+
+		for (size_t k = 0; c && k < c->n_files; k++, n++)
+			if (targets)
+				targets[n] = (struct exposure_target){.kind = EXPOSURE_OLDER,
+					.component = x->name,
+					.path = c->files[k].path,
+					.fd = -EBADF,
+					.digest = c->files[k].digest};
+	}
+	return n;
+}
+
+static size_t count_targets(const struct candidates *c, const struct kept *kept)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < c->n; i++) {
+		n += add_older(&c->list[i], kept, NULL);
 		n += c->list[i].wanted ? c->list[i].wanted->component->n_files : 0;
 		n += c->list[i].attached ? 1 : 0;
 	}
 	return n;
 }
 
-/* Who maps what lies there now: the base's files, or those of the image. */
-static int scan(struct agent *a, const struct candidates *c, struct exposure_report **ret,
-	struct error *reterr)
+/*
+ * Who maps what lies there now: the base's files, or those of the image; or an image that lay there
+ * before a package replaced the file below it.
+ */
+static int scan(struct agent *a, const struct candidates *c, const struct kept *kept,
+	struct exposure_report **ret, struct error *reterr)
 {
-	AUTO_FREE struct exposure_target *targets = calloc(count_targets(c) + 1, sizeof *targets);
+	AUTO_FREE struct exposure_target *targets = calloc(count_targets(c, kept) + 1, sizeof *targets);
 	struct graft_host host;
 	size_t n = 0;
 	int r;
@@ -159,6 +183,7 @@ static int scan(struct agent *a, const struct candidates *c, struct exposure_rep
 				.component = x->name,
 				.fd = -EBADF,
 				.dev = x->attached->dev};
+		n += add_older(x, kept, targets + n);
 	}
 	r = context_host(a, &host, reterr);
 	return r < 0 ? r : exposure_scan(&host, targets, n, ret, reterr);
@@ -219,7 +244,7 @@ int gate_look(struct agent *a, const struct fit *fit, const struct graft_state *
 	r = find_candidates(fit, state, kept, &candidates);
 	if (r < 0 || candidates.n == 0)
 		return r;
-	r = scan(a, &candidates, &report, reterr);
+	r = scan(a, &candidates, kept, &report, reterr);
 	if (r < 0)
 		return r;
 	ret->holds = calloc(candidates.n, sizeof *ret->holds);

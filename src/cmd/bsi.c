@@ -22,7 +22,9 @@
 
 #include "base/cleanup.h"
 #include "graft/base_view.h"
+#include "graft/held.h"
 #include "graft/inventory.h"
+#include "graft/package_request.h"
 #include "graft/package_work.h"
 
 #define ENGINE "libexec/bsi/bsi-engine"
@@ -30,6 +32,7 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 #define EXIT_PRIVILEGE 3
+#define EXIT_HELD 10 /* data/dpkg.cfg.in knows it, too */
 #define EXIT_CANNOT_RUN 126
 #define EXIT_NOT_FOUND 127
 
@@ -165,41 +168,107 @@ static enum host_place join_host(void)
 	return setns(fd, CLONE_NEWNS) == 0 ? HOST_JOINED : HOST_IS_ELSEWHERE;
 }
 
-/* Everything off, here and on the host; what should be attached is not changed by it. */
-static int detach(int argc)
+/* The component's name alone, of "COMPONENT-DIGEST". */
+static int component_len(const char *name)
 {
+	const char *dash = strrchr(name, '-');
+
+	return (int)(dash ? (size_t)(dash - name) : strlen(name));
+}
+
+static void say_held(const char *who, const struct held_image *image, const char *next)
+{
+	fprintf(stderr, "bsi: %s: %.*s is held: ", who, component_len(image->name), image->name);
+	if (image->is_for_boot)
+		fprintf(stderr, "it changes at the next boot; %s\n", next);
+	else
+		fprintf(stderr, "it is used by %s: close them, %s\n",
+			image->users[0] ? image->users : "many programs", next);
+}
+
+/* Off, here, with what is held or without; *ret_held is the caller's. */
+static int uncover(bool is_forced, struct held **ret_held)
+{
+	int r = 0;
+
+	held_free(take_ptr(*ret_held));
+	if (!is_forced)
+		r = held_look(RUN_DIR, ret_held);
+	return r < 0 ? r : base_view_uncover(*ret_held);
+}
+
+/*
+ * Off, here and on the host; what should be attached is not changed by it. What may not go under the
+ * programs that run stays, unless the owner insists.
+ */
+static int detach(int argc, char **argv)
+{
+	bool is_forced = argc == 3 && strcmp(argv[2], "--force") == 0;
+	AUTO(held) struct held *held = NULL;
 	int r;
 
-	if (argc != 2) {
-		fprintf(stderr, "Usage: bsi detach\n\n"
-				"Takes everything off until the next 'bsi attach' or boot. See bsi(1).\n");
+	if (argc != 2 && !is_forced) {
+		fprintf(stderr,
+			"Usage: bsi detach [--force]\n\n"
+			"Takes everything off until the next 'bsi attach' or boot, but for what may not\n"
+			"change under the programs that run. With --force that too. See bsi(1).\n");
 		return EXIT_USAGE;
 	}
-	r = base_view_uncover();
+	r = uncover(is_forced, &held);
 	if (r == 0 && join_host() == HOST_JOINED)
-		r = base_view_uncover();
+		r = uncover(is_forced, &held);
 	if (r < 0) {
 		fprintf(stderr, "bsi: detach: %s; %s\n", strerror(-r), remedy(r));
 		return r == -EPERM ? EXIT_PRIVILEGE : EXIT_FAILED;
 	}
 	/* what was true for everybody a moment ago */
 	(void)unlink(RUN_DIR "/status.json");
-	return 0;
+	for (size_t i = 0; held && i < held->n_images; i++)
+		say_held("detach", &held->images[i], "or insist with 'bsi detach --force'");
+	return held && held->n_images > 0 ? EXIT_HELD : 0;
+}
+
+/* The first held image of which dpkg will replace a file, or may; NULL if there is none. */
+static const struct held_image *find_in_the_way(const struct held *held)
+{
+	AUTO(mount_table) struct mount_table *table = NULL;
+
+	if (held->n_images == 0)
+		return NULL;
+	if (mount_table_load("/proc/self/mountinfo", &table) < 0)
+		return &held->images[0];
+	for (size_t i = 0; i < table->n_rows; i++)
+		if (held_has(held, &table->rows[i]) &&
+			package_request_of(table->rows[i].point) != PACKAGE_REQUEST_ELSEWHERE)
+			return held_find(held, &table->rows[i]);
+	return NULL;
 }
 
 /*
- * Before dpkg works: everything off in its own mount namespace, where a mount is in its way. Below
- * apt's wrapper nothing is attached there, and the host stays as it is.
+ * Before dpkg works: off in its own mount namespace, where a mount is in its way. Below apt's wrapper
+ * nothing is attached there, and the host stays as it is. What may not go under the programs that run
+ * stays attached, and where dpkg would stop at it half-way, it is stopped before it begins.
  */
 static int before_packages(void)
 {
+	AUTO(held) struct held *held = NULL;
+	const struct held_image *in_the_way = NULL;
 	bool is_attached = false;
 	int r = base_view_is_covered(&is_attached);
 
 	if (r == 0 && is_attached)
+		r = held_look(RUN_DIR, &held);
+	if (r == 0 && held)
+		in_the_way = find_in_the_way(held);
+	if (in_the_way) {
+		say_held("before dpkg", in_the_way,
+			"or replace its files all the same, as apt does: 'bsi base --follow -- dpkg ...'");
+		return EXIT_HELD;
+	}
+	if (r == 0 && is_attached)
 		r = package_work_begin(RUN_DIR);
 	if (r == 0 && is_attached)
-		r = base_view_uncover();
+		r = base_view_uncover(held);
 	if (r < 0)
 		fprintf(stderr, "bsi: before dpkg: %s\n", strerror(-r));
 	return r < 0 ? EXIT_FAILED : 0;
@@ -237,7 +306,7 @@ int main(int argc, char **argv)
 	if (argc > 1 && strcmp(argv[1], "base") == 0)
 		return run_in_base_view(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "detach") == 0)
-		return detach(argc);
+		return detach(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "hook") == 0)
 		return hook(argc, argv, &status) ? run_engine(3, attach_arguments) : status;
 	return run_engine(argc, argv);

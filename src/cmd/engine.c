@@ -404,7 +404,7 @@ static int verb_base(struct verb_call *call, struct error *reterr)
 static int verb_detach(struct verb_call *call, struct error *reterr)
 {
 	(void)call;
-	return error_set(reterr, -BSI_E_USAGE, "usage: bsi detach");
+	return error_set(reterr, -BSI_E_USAGE, "usage: bsi detach [--force]");
 }
 
 static int verb_hook(struct verb_call *call, struct error *reterr)
@@ -436,6 +436,11 @@ static const struct verb_option attach_options[] = {
 	{0},
 };
 
+static const struct verb_option detach_options[] = {
+	{"force", VERB_FLAG, NULL, "also what may not change under the programs that run"},
+	{0},
+};
+
 static const struct verb_option history_options[] = {
 	{"rows", VERB_VALUE, "N", "how many of the newest events (20)"},
 	{0},
@@ -462,7 +467,8 @@ static const struct verb verbs[] = {
 		verb_run},
 	{"attach", NULL, 0, 0, "attach again what should be attached, asking nobody", attach_options,
 		verb_attach},
-	{"detach", NULL, 0, 0, "take everything off until the next attach or boot", NULL, verb_detach},
+	{"detach", NULL, 0, 0, "take everything off until the next attach or boot", detach_options,
+		verb_detach},
 	{"boot-complete", NULL, 0, 0, "the boot is complete: what was attached in it is good", NULL,
 		verb_boot_complete},
 	{"verify", NULL, 0, 0, "read every attached and base file and compare digests", NULL,

@@ -25,7 +25,7 @@ static bool is_top_of_ours(const struct mount_table *table, const struct mount_r
 	       !mount_table_over(table, row);
 }
 
-static int uncover_once(size_t *ret_n_uncovered)
+static int uncover_once(const struct held *held, size_t *ret_n_uncovered)
 {
 	AUTO(mount_table) struct mount_table *table = NULL;
 	size_t n_uncovered = 0;
@@ -39,7 +39,7 @@ static int uncover_once(size_t *ret_n_uncovered)
 	for (size_t i = table->n_rows; i-- > 0;) {
 		const struct mount_row *row = &table->rows[i];
 
-		if (!is_top_of_ours(table, row))
+		if (!is_top_of_ours(table, row) || held_has(held, row))
 			continue;
 		if (umount2(row->point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
 			n_uncovered++;
@@ -50,11 +50,11 @@ static int uncover_once(size_t *ret_n_uncovered)
 	return 0;
 }
 
-int base_view_uncover(void)
+int base_view_uncover(const struct held *held)
 {
 	for (int i = 0; i < UNCOVER_ROUNDS_MAX; i++) {
 		size_t n_uncovered = 0;
-		int r = uncover_once(&n_uncovered);
+		int r = uncover_once(held, &n_uncovered);
 
 		if (r < 0)
 			return r;
@@ -141,7 +141,7 @@ int base_view_enter(enum base_view_flags flags, int *ret_host_ns_fd)
 
 	r = uncover_together();
 	if (r == 0)
-		r = base_view_uncover();
+		r = base_view_uncover(NULL);
 	if (r == 0)
 		r = check_uncovered();
 	if (r < 0)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/compiler.h"
+#include "graft/held.h"
 
 enum base_view_flags {
 	BASE_VIEW_PRIVATE = 0,    /* nothing of what is mounted later on the host arrives here */
@@ -26,10 +27,11 @@ enum base_view_flags {
 int base_view_enter(enum base_view_flags flags, int *ret_host_ns_fd) MUST_CHECK;
 
 /*
- * Unmount, in the calling process's namespace, every mount of ours on which nothing else lies.
+ * Unmount, in the calling process's namespace, every mount of ours on which nothing else lies,
+ * but for those that are held; held may be NULL.
  * Where the namespace is shared this is felt elsewhere: base_view_enter() is the usual caller.
  */
-int base_view_uncover(void) MUST_CHECK;
+int base_view_uncover(const struct held *held) MUST_CHECK;
 
 /* Whether the calling process's namespace has a mount of ours. */
 int base_view_is_covered(bool *ret) MUST_CHECK;

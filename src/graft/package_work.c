@@ -24,7 +24,7 @@ static int mark_path(const char *run_dir, const char *suffix, char ret[static PA
 }
 
 /* dpkg runs its hooks through a shell. */
-static int find_dpkg(struct process *ret)
+int package_work_find_dpkg(struct process *ret)
 {
 	struct process p;
 	int r = process_read(getppid(), ret);
@@ -48,7 +48,7 @@ int package_work_begin(const char *run_dir)
 	struct process dpkg;
 	int r, n;
 
-	r = find_dpkg(&dpkg);
+	r = package_work_find_dpkg(&dpkg);
 	if (r == 0)
 		r = mark_path(run_dir, "", path);
 	if (r == 0)

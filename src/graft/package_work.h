@@ -11,8 +11,12 @@
 #include <sys/types.h>
 
 #include "base/compiler.h"
+#include "graft/process.h"
 
 #define PACKAGE_WORK_NAME "package-work"
+
+/* The dpkg below which the caller runs, or the caller's parent. 0 or -errno. */
+int package_work_find_dpkg(struct process *ret) MUST_CHECK;
 
 /* Make the mark for the dpkg below which the caller runs, or for the caller's parent. */
 int package_work_begin(const char *run_dir) MUST_CHECK;

@@ -14,12 +14,7 @@ done
 device_package lab-other 1.0-1 usr/share/lab-other=1
 lab_base "$packages/lab-boot_1.0-1.deb"
 # installed as the package does it
-cp "$BSI_STAGE/usr/bin/bsi" /usr/bin/bsi
-mkdir -p /usr/libexec /etc/dpkg/dpkg.cfg.d
-cp -a "$BSI_STAGE/usr/libexec/bsi" /usr/libexec/
-cp "$BSI_STAGE/etc/dpkg/dpkg.cfg.d/bsi" /etc/dpkg/dpkg.cfg.d/bsi
-PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
-hash -r
+device_hooks
 sees() { cat /usr/lib/lab-boot/a /usr/lib/lab-boot/b; }
 
 device_repository

@@ -10,6 +10,7 @@
 #                               may touch up the tree
 #   device_repository           a repository for this base in $repo, keys in $keys
 #   publish VERB...             bsi-publish with that repository and its keys
+#   device_hooks                the programs in /usr/bin and dpkg's hooks, as the package has them
 #   device_status MEMBER        a member of bsi status --json
 
 # shellcheck source=demo/lab.sh
@@ -61,6 +62,15 @@ publish() {
 device_repository() {
 	base=$(lab_base_id)
 	bsi-publish init "$repo" --base "$base" --keys "$keys" --no-passphrase >/dev/null
+}
+
+device_hooks() {
+	cp "$BSI_STAGE/usr/bin/bsi" /usr/bin/bsi
+	mkdir -p /usr/libexec /etc/dpkg/dpkg.cfg.d
+	cp -a "$BSI_STAGE/usr/libexec/bsi" /usr/libexec/
+	cp "$BSI_STAGE/etc/dpkg/dpkg.cfg.d/bsi" /etc/dpkg/dpkg.cfg.d/bsi
+	PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+	hash -r
 }
 
 device_status() {

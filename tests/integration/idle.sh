@@ -90,4 +90,50 @@ stop
 bsi run >/dev/null
 is "$(lab)" 1 "then the base is back"
 is "$(mounted)" 0 "and nothing attached"
+
+# dpkg with its hooks, as the package sets them up, and the owner's own order
+device_hooks
+mkdir -p "$packages"
+device_package lab-other 1.0-1 usr/share/lab-other=1
+publish add --from "$tap_dir/made/old" --to "$tap_dir/made/new" --activation liblab1=idle >/dev/null 2>&1
+bsi run >/dev/null
+is "$(mounted):$(lab)" 1:2 "attached once more"
+old_deb=$(echo "$tap_dir"/made/old/*.deb)
+start
+run dpkg -i "$packages/lab-other_1.0-1.deb"
+is "$run_status:$(mounted)" 0:1 "plain dpkg installs another package, and the library stays" || diag "$run_out$run_err"
+unlike "$run_err" held "with nothing to say"
+is "$(device_status .state)" protected "and nobody runs old code"
+run dpkg -i "$old_deb"
+isnt "$run_status" 0 "a package with a file of it is not begun"
+is "$(mounted):$(dpkg-query -W -f '${Status}' liblab1)" "1:install ok installed" "nothing was touched"
+like "$run_err" "before dpkg: liblab1 is held: it is used by lab \($user\): close them, or .*bsi base --follow -- dpkg" "the program is named, and the two ways"
+fail "and no mark is left" test -e /run/bsi/package-work
+run dpkg --remove liblab1
+is "${run_status/#0/done}:$(mounted)" 2:1 "nor is its removal"
+mkdir "$tap_dir/folder"
+cp "$packages/lab-other_1.0-1.deb" "$tap_dir/folder/"
+run dpkg -i -R "$tap_dir/folder"
+is "$run_status:$(mounted)" 2:1 "nor what names no package"
+run dpkg --configure -a
+is "$run_status:$(mounted)" 0:1 "what replaces no file is done"
+run bsi detach
+is "$run_status:$(mounted)" 10:1 "detach leaves it"
+like "$run_err" "liblab1 is held: it is used by lab \($user\): close them, or insist with 'bsi detach --force'" "and says why"
+run bsi base --follow --lenient -- dpkg -i "$old_deb"
+is "$run_status:$(lab)" 0:1 "as apt does it, the base's file is replaced under the program" || diag "$run_out$run_err"
+is "$(bsi exposure --json | jq -r '[.list[].pid] | join(" ")')" "$user" "which is named as exposed"
+like "$(reason)" "used by lab \\($user\\)" "and waited for, though what it maps lies nowhere any more"
+stop
+bsi attach >/dev/null
+is "$(mounted)" 1 "it is attached again"
+start
+run bsi detach --force
+is "$run_status:$(mounted)" 0:0 "and off if the owner insists"
+stop
+bsi attach >/dev/null
+run dpkg -i "$old_deb"
+is "$run_status:$(mounted):$(lab)" 0:1:2 "when nobody uses it, plain dpkg replaces it, and it is improved again" || diag "$run_out$run_err"
+run bsi detach
+is "$run_status:$(mounted)" 0:0 "and detach takes it off"
 finish
