@@ -5,7 +5,7 @@
 . ./guest.sh
 
 is "$(lab)" 202 "the third boot is up with (a)"
-is "$(head -n 1 /run/lab-early)" 202 "from the start"
+is "$(cat /run/lab-first-said)" 202 "from the start"
 first() { jq -r "$1" /run/lab-first; }
 is "$(first .letter)" a "the status names (a)"
 is "$(first .boot.action)" fell-back "and says that the boot fell back"

@@ -126,7 +126,7 @@ wait
 is "$changes" "$(($(rounds 25) * 2))" "50 changes, or a few in the short form"
 for name in strict full confined; do
 	read -r starts failures <"/run/$name"
-	is "$failures" 0 "during $changes changes $starts services of the kind $name start, none fails" || diag "$(cat "/run/$name.err")"
+	is "$((starts >= 3)):$failures" 1:0 "during $changes changes $starts services of the kind $name start, none fails" || diag "$(cat "/run/$name.err")"
 done
 is "$(lab)" 202 "and the new library is attached"
 is "$(access_map)" "$(cat /srv/access-before)" "a confined program may still do the same"
@@ -137,8 +137,7 @@ is "$(dmesg | grep 'apparmor="DENIED"' | grep -E 'disconnected|denied_mask="[rm]
 hammer_start 202
 run apt_do install lab-unrelated=1.0-2
 is "$run_status" 0 "apt upgrades an unrelated package" || diag "$run_out $run_err"
-hammer_stop
-is "$hammer_failures $hammer_others" "0 0" "meanwhile $hammer_runs runs of the program: none fails, none sees the base"
+hammer_is "which never shows anybody the base"
 is "$(cat /usr/share/lab-unrelated/version)" 1.0-2 "the new version is there"
 is "$(lab)" 202 "the improvement is attached"
 is "$(dpkg -l lab-unrelated | awk '$1 == "ii" { print $3 }')" 1.0-2 "dpkg's database agrees"
@@ -156,4 +155,7 @@ is "$run_status" 0 "apt upgrades a package whose script restarts its services" |
 isnt "$(main_pid labd)" "$labd" "they are restarted"
 is "$(said labd 202) $(said lab-confined 202)" "202 202" "onto the new library"
 . ./seal.sh
+
+# the next boot begins with a full disk
+disk_fill
 finish

@@ -36,6 +36,15 @@ run_free bsi install a
 is "$run_status:$(lab)" 0:202 "back at the release it can be had again" || diag "$run_out $run_err"
 
 bsi base -- bash -c '. ./guest.sh; listing; finish >/dev/null' >/srv/below 2>/dev/null
+run apt_do remove bsi
+is "$run_status" 0 "apt removes the package" || diag "$run_out $run_err"
+unlike "$(cat /proc/self/mountinfo)" "/run/bsi/image" "nothing is attached"
+run dpkg -i apt/lab-extra_1.0-1_amd64.deb
+is "$run_status:$run_err" 0: "what it left in dpkg's configuration disturbs nobody"
+run apt_do install ./debs/bsi_*.deb
+is "$run_status" 0 "installed again" || diag "$run_out $run_err"
+run_free bsi attach
+is "$run_status:$(lab)" 0:202 "it knows the improvement as before" || diag "$run_out $run_err"
 run apt_do purge bsi
 is "$run_status" 0 "apt purges the package" || diag "$run_out $run_err"
 unlike "$(cat /proc/self/mountinfo)" "/run/bsi/image" "nothing is attached"
@@ -50,4 +59,10 @@ pass "every name, inode and time of the base is as before" diff /srv/below /srv/
 is "$(find / -xdev \( -name 'bsi*' -o -name '*[0-9]bsi*' \) -not -path '/srv/*' -not -path '/tmp/*' -not -path '/proc/*' -not -path '/var/lib/apt/*' -not -path '/var/cache/*' -not -path '/var/log/*' 2>/dev/null)" "" "no file is left"
 is "$(apt-config shell x Dir::Bin::dpkg)" "x='/usr/bin/dpkg'" "apt's dpkg is its own again"
 pass "apt goes on" apt_do install lab-unrelated=1.0-2
+
+# a mount that somebody uses until the end, who is not asked to stop
+mkdir -p /opt/busy
+mount -t tmpfs none /opt/busy
+systemd-run -q --scope -p DefaultDependencies=no sh -c 'cd /opt/busy && exec sleep 1000' &
+sleep 2
 finish

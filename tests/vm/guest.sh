@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 # What the scripts of the boots share. They run as root in the virtual machine, in /run/job.
-. ./tap.sh
+TMPDIR=/run . ./tap.sh # the disk may be full
 
 export DEBIAN_FRONTEND=noninteractive
 
@@ -18,9 +18,13 @@ status() {
 # One line for each file below /usr that is no folder: mode, owner, inode, size, times, link. Without
 # what dpkg and ldconfig themselves write, and without our package.
 listing() {
-	find /usr -xdev ! -type d -printf '%P %y %m %U %G %i %s %T@ %l\n' |
-		grep -vE '^((lib|share)/(systemd/system/bsi|tmpfiles\.d/bsi|libexec)|bin/bsi|libexec/bsi|lib/bsi/|share/(doc|lintian/overrides|man/man1|bash-completion/completions)/bsi)' |
-		LC_ALL=C sort
+	{
+		find /usr -xdev ! -type d -printf '%P %y %m %U %G %i %s %T@ %l\n' |
+			grep -vE '^((lib|share)/(systemd/system/bsi|tmpfiles\.d/bsi|libexec)|bin/bsi|libexec/bsi|lib/bsi/|share/(doc|lintian/overrides|man/man1|bash-completion/completions)/bsi)'
+		# of what was improved the folder, the times of change, and the content too
+		find /usr/lib/lab -printf '%p %y %m %U %G %i %n %C@\n'
+		sha256sum /usr/lib/lab/*
+	} | LC_ALL=C sort
 }
 
 # Wait for a condition: seconds, command.
@@ -41,8 +45,8 @@ said() {
 	cat "/run/$1"
 }
 
-# hammer_start EXPECTED: run the program and read its library all the time; hammer_stop says how often
-# it ran, failed, and said something else.
+# hammer_start PATTERN: run the program and read its library all the time; hammer_stop says how often
+# it ran, failed, and said something that the whole pattern does not match.
 hammer_start() {
 	rm -f /run/hammer-stop
 	(
@@ -50,7 +54,7 @@ hammer_start() {
 		while [[ ! -e /run/hammer-stop ]]; do
 			runs=$((runs + 1))
 			said=$(lab 2>>/run/hammer.err) || failures=$((failures + 1))
-			[[ $said == "$1" ]] || others=$((others + 1))
+			[[ $said =~ ^($1)$ ]] || others=$((others + 1))
 			read -r -N 4 magic </usr/lib/lab/libinner.so.1 && [[ $magic == *ELF ]] ||
 				failures=$((failures + 1))
 		done
@@ -64,6 +68,13 @@ hammer_stop() {
 	wait "$hammer_pid"
 	# shellcheck disable=SC2034
 	read -r hammer_runs hammer_failures hammer_others </run/hammer
+}
+
+# hammer_is WHAT: it ran often enough to mean something, never failed, and never said anything else.
+hammer_is() {
+	hammer_stop
+	is "$((hammer_runs >= 5)):$hammer_failures:$hammer_others" 1:0:0 "$1 ($hammer_runs runs: no failure, nothing else seen)" ||
+		diag "$(sort /run/hammer.err | uniq -c | tail -n 5)"
 }
 
 # The process of a service.
@@ -84,6 +95,13 @@ access_map() {
 			cat "$file" >/dev/null 2>&1 && echo "reads $file"
 			(: >>"$file") 2>/dev/null && echo "writes $file"
 		done; :'
+}
+
+# No block of the disk is free, not even for root.
+disk_fill() {
+	fallocate -l "$(df --output=avail -B1 / | tail -n 1)" /full
+	dd if=/dev/zero of=/full bs=1M oflag=append conv=notrunc 2>/dev/null
+	sync
 }
 
 # How often: N in the whole form, a fifth of it in the short one.

@@ -140,7 +140,7 @@ PROFILE
 Description=What the boot unit may meet, one after the other
 DefaultDependencies=no
 ConditionKernelCommandLine=job=after
-After=bsi-boot.service lab-early.service
+After=bsi-boot.service
 Before=sysinit.target
 [Service]
 Type=oneshot
@@ -152,13 +152,13 @@ UNIT
 [Unit]
 Description=The first that uses the library in a boot
 DefaultDependencies=no
-After=bsi-boot.service
-Before=sysinit.target
+After=sysinit.target
+Before=basic.target
 [Service]
 Type=oneshot
 ExecStart=/bin/sh -c '/usr/bin/lab >/run/lab-early; cut -d" " -f1 /proc/uptime >>/run/lab-early'
 [Install]
-WantedBy=sysinit.target
+WantedBy=basic.target
 UNIT
 	cat >"$tree/p/lib/systemd/system/lab-hang.service" <<'UNIT'
 [Unit]
