@@ -230,6 +230,13 @@ static int push(const struct change *change, struct error *reterr)
 	return 0;
 }
 
+/* Those of old mounts, which are in use as long as these are open. */
+static void close_targets(struct change *change)
+{
+	for (size_t i = 0; i < change->plan->n_steps; i++)
+		auto_closep(&change->targets[i]);
+}
+
 static void take_off(const struct change *change)
 {
 	for (size_t i = 0; i < change->plan->n_steps; i++) {
@@ -260,6 +267,7 @@ static int apply(struct change *change, struct graft_report *report, struct erro
 	if (r < 0)
 		return r;
 	pushed = now_us(CLOCK_MONOTONIC);
+	close_targets(change);
 	if (change->peer_fd >= 0)
 		r = peer_unmount_old(change->host, change->plan, change->peer_fd, reterr);
 	beneath = now_us(CLOCK_MONOTONIC);

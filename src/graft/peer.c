@@ -6,12 +6,18 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "graft/mount_api.h"
+
+/* 100 ms in all: even on a busy machine a library that was opened is mapped by then, mostly. */
+#define PATIENCE_ROUND_NS 1000000
+#define PATIENCE_ROUNDS 100U
 
 static bool goes_from_beneath(const struct graft_step *step)
 {
@@ -83,26 +89,51 @@ int peer_open(const struct graft_host *host, const struct graft_plan *plan, int 
 	return 0;
 }
 
+/* One try for each old mount that is left. */
+static bool unmount_round(const char *root, const struct graft_plan *plan, size_t *left, int flags)
+{
+	char path[PATH_MAX];
+	bool is_done = true;
+
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		if (left[i] > 0 &&
+			snprintf(path, sizeof path, "%s/%s", root, plan->steps[i].path) >= (int)sizeof path)
+			left[i] = 0;
+		while (left[i] > 0 && umount2(path, UMOUNT_NOFOLLOW | flags) == 0)
+			left[i]--;
+		/* another error: the base was replaced meanwhile, and the kernel dropped the mounts */
+		if (left[i] > 0 && errno != EBUSY)
+			left[i] = 0;
+		is_done &= left[i] == 0;
+	}
+	return is_done;
+}
+
 int peer_unmount_old(const struct graft_host *host, const struct graft_plan *plan, int ns_fd,
 	struct error *reterr)
 {
-	char root[PATH_MAX], path[PATH_MAX];
+	const struct timespec round = {.tv_nsec = PATIENCE_ROUND_NS};
+	AUTO_FREE size_t *left = calloc(plan->n_steps + 1, sizeof *left);
 	AUTO_CLOSE int root_fd = -EBADF;
+	char root[PATH_MAX];
 
+	bool is_done = false;
+
+	if (!left)
+		return -ENOMEM;
+	for (size_t i = 0; i < plan->n_steps; i++)
+		left[i] = goes_from_beneath(&plan->steps[i]) ? plan->steps[i].n_old : 0;
 	if (setns(ns_fd, CLONE_NEWNS) < 0)
 		return error_set(reterr, -errno, "entering the peer namespace: %s",
 			error_text(-errno));
 	root_fd = graft_host_open_root(host, root, sizeof root);
-	for (size_t i = 0; root_fd >= 0 && i < plan->n_steps; i++) {
-		const struct graft_step *step = &plan->steps[i];
-
-		if (!goes_from_beneath(step) ||
-			snprintf(path, sizeof path, "%s/%s", root, step->path) >= (int)sizeof path)
-			continue;
-		/* Fails where the base was replaced meanwhile and the kernel dropped the mounts. */
-		for (size_t k = 0; k < step->n_old; k++)
-			if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-				break;
+	if (root_fd >= 0)
+		is_done = unmount_round(root, plan, left, 0);
+	for (unsigned i = 0; root_fd >= 0 && !is_done && i < PATIENCE_ROUNDS; i++) {
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &round, NULL);
+		is_done = unmount_round(root, plan, left, 0);
 	}
+	if (root_fd >= 0 && !is_done)
+		(void)unmount_round(root, plan, left, MNT_DETACH);
 	return return_to_host(host, 0, reterr);
 }

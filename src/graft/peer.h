@@ -20,6 +20,14 @@
 int peer_open(const struct graft_host *host, const struct graft_plan *plan, int *ret_ns_fd,
 	struct error *reterr) MUST_CHECK;
 
-/* Take the old mounts away, after the push. What could not go shows in the mount table. */
+/*
+ * Take the old mounts away, after the push. What could not go shows in the mount table.
+ *
+ * A file that was opened through a mount which then goes has no path any more, and where paths decide about
+ * access, as with AppArmor, mapping it is refused. New opens find the new mount already, so a short wait lets
+ * those who have opened an old one map it. The kernel says who is done: without MNT_DETACH it refuses while a
+ * file of the mount is open or mapped in any namespace (propagate_mount_busy() in fs/pnode.c). Who runs old
+ * code stays, and keeps it. The caller holds no descriptor of an old mount.
+ */
 int peer_unmount_old(const struct graft_host *host, const struct graft_plan *plan, int ns_fd,
 	struct error *reterr) MUST_CHECK;

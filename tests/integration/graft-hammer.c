@@ -3,8 +3,8 @@
  * Readers that never stop while attaches, exchanges and offs happen. Two of them open the user of
  * the other file first, two the provider first. No open may fail, and while one improvement is
  * exchanged for another no open may find the base. Pairs of files of two versions can happen to
- * any two opens: they are counted and shown. Then a real program with two libraries, started all
- * the time.
+ * any two opens: they are counted and shown. Who has opened a file keeps its path until it is mapped,
+ * which is what AppArmor decides by. And a real program with two libraries, started all the time.
  *
  * graft-hammer [--full]: 1000 changes (5000)
  */
@@ -28,6 +28,7 @@
 #define N_CHANGES_FULL 5000
 #define N_THREADS 4
 #define N_PROGRAM_CHANGES 120
+#define N_OPENED_CHANGES 300
 #define PROGRAM_EXIT_BASE 16 /* the program exits with this + 4 * version of A + version of B */
 
 enum phase { PHASE_ATTACH, PHASE_EXCHANGE, PHASE_OFF, PHASE_MAX };
@@ -139,6 +140,60 @@ static void test_readers(const struct scene *scene, size_t n_changes)
 	tap_ok(n_base_in_exchange == 0, "no open found the base during an exchange");
 }
 
+static _Atomic uint64_t n_opened, n_pathless[PHASE_MAX];
+
+/* As a dynamic linker does: open, look, map. A file of a mount that went in between has the path "/". */
+static void *opener(void *arg)
+{
+	static const char name[] = "/" SCENE_DIR "/f000";
+	char link[64], path[256];
+
+	(void)arg;
+	while (!atomic_load(&stop)) {
+		int now = atomic_load(&phase);
+		AUTO_CLOSE int fd = open(name, O_RDONLY | O_CLOEXEC);
+		void *page;
+		ssize_t n;
+
+		if (fd < 0)
+			continue; /* test_readers() counts those */
+		page = mmap(NULL, 1, PROT_READ, MAP_PRIVATE, fd, 0);
+		(void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+		n = readlink(link, path, sizeof path);
+		if (page != MAP_FAILED)
+			(void)munmap(page, 1);
+		atomic_fetch_add(&n_opened, 1);
+		if (n != (ssize_t)sizeof name - 1 || memcmp(path, name, sizeof name - 1) != 0)
+			atomic_fetch_add(&n_pathless[now], 1);
+	}
+	return NULL;
+}
+
+static void test_openers(const struct scene *scene)
+{
+	size_t n_of[PHASE_MAX] = {0}, n_errors;
+	pthread_t threads[N_THREADS];
+
+	atomic_store(&stop, false);
+	for (size_t i = 0; i < N_THREADS; i++)
+		if (pthread_create(&threads[i], NULL, opener, NULL) != 0)
+			tap_bail("no thread");
+	n_errors = run_changes(scene, N_OPENED_CHANGES, n_of);
+	atomic_store(&stop, true);
+	for (size_t i = 0; i < N_THREADS; i++)
+		(void)pthread_join(threads[i], NULL);
+	tap_note("%d changes, %llu openings; lost their path at an exchange: %llu, off: %llu",
+		N_OPENED_CHANGES, (unsigned long long)n_opened,
+		(unsigned long long)n_pathless[PHASE_EXCHANGE],
+		(unsigned long long)n_pathless[PHASE_OFF]);
+	tap_ok(n_errors == 0 && n_opened > N_OPENED_CHANGES, "changes while files are opened and mapped");
+	/* Off cannot wait for them; a busy machine may hold an opener up for longer than an exchange waits. */
+	tap_ok(n_pathless[PHASE_OFF] == 0 ||
+			n_pathless[PHASE_EXCHANGE] * n_of[PHASE_OFF] * 2 <
+				n_pathless[PHASE_OFF] * n_of[PHASE_EXCHANGE],
+		"an exchange waits for those who have opened a file");
+}
+
 static const char build_script[] =
 	"set -e; cd \"$0\"; for v in 0 1 2; do"
 	" d=lib$v/usr/lib/bsi-scene; mkdir -p $d;"
@@ -242,6 +297,7 @@ int main(int argc, char **argv)
 	scene_make_files(&scene, 2);
 	test_program(&scene);
 	test_readers(&scene, full ? N_CHANGES_FULL : N_CHANGES);
+	test_openers(&scene);
 	scene_close(&scene);
 	tap_plan_end();
 	return tap_exit_status();
