@@ -201,7 +201,10 @@ int agent_boot_complete(struct agent *a, struct error *reterr)
 		return r;
 	if (boot_is_proof(&facts))
 		r = is_in_force(a, &is_attached, reterr);
+	/* First, because on a full disk the count's own block is what the rest has room in. */
+	if (r == 0)
+		r = store_boot_clear(a->store, reterr);
 	if (r == 0 && is_attached && facts.good != facts.current)
 		r = store_good_set(a->store, facts.current, reterr);
-	return r < 0 ? r : store_boot_clear(a->store, reterr);
+	return r;
 }
