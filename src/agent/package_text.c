@@ -30,6 +30,7 @@ static void take_field(struct package_paragraph *p, char *line)
 		{"Version", &p->version},
 		{"Status", &p->status},
 		{"Architecture", &p->architecture},
+		{"Multi-Arch", &p->multi_arch},
 		{"Source", &p->source},
 		{"Built-Using", &p->built_using},
 		{"Static-Built-Using", &p->static_built_using},

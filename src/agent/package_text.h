@@ -10,7 +10,7 @@
 
 /* Borrowed text, ended by NUL; NULL where the paragraph has no such field. */
 struct package_paragraph {
-	const char *package, *version, *status, *architecture, *source;
+	const char *package, *version, *status, *architecture, *multi_arch, *source;
 	const char *built_using, *static_built_using; /* joined to one line */
 };
 

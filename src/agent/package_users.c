@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/package_database.h"
 #include "agent/package_text.h"
 #include "agent/packages.h"
 #include "improvement/debversion.h"
@@ -112,21 +113,22 @@ static int add_users(struct reading *r, const struct package_paragraph *p, const
 	return code;
 }
 
-/* The file is cut while it is read, so twice from two copies: sources first, then who uses them. */
-static int read_twice(struct reading *r, char *text, char *again)
+/* Sources first, then who uses them. */
+static int read_twice(struct reading *r, const struct package_database *d)
 {
-	struct package_paragraph p;
 	int code = 0;
 
-	while (code == 0 && package_paragraph_next(&text, &p))
-		if (package_is_installed(&p))
-			code = add_source(r, &p);
-	while (code == 0 && r->n_sources > 0 && package_paragraph_next(&again, &p)) {
-		if (!package_is_installed(&p))
+	for (size_t i = 0; code == 0 && i < d->n; i++)
+		if (package_is_installed(&d->list[i]))
+			code = add_source(r, &d->list[i]);
+	for (size_t i = 0; code == 0 && r->n_sources > 0 && i < d->n; i++) {
+		const struct package_paragraph *p = &d->list[i];
+
+		if (!package_is_installed(p))
 			continue;
-		code = add_users(r, &p, p.built_using);
+		code = add_users(r, p, p->built_using);
 		if (code == 0)
-			code = add_users(r, &p, p.static_built_using);
+			code = add_users(r, p, p->static_built_using);
 	}
 	return code;
 }
@@ -136,19 +138,16 @@ int package_users_read(int root_fd, const struct component *component, struct pa
 	AUTO(package_users) struct package_users *users = calloc(1, sizeof *users);
 	__attribute__((cleanup(reading_done))) struct reading r = {
 		.component = component, .users = users};
-	AUTO_FREE char *text = NULL, *again = NULL;
+	AUTO_DONE(package_database) struct package_database d = {0};
 	int code;
 
 	if (!users)
 		return -ENOMEM;
-	code = package_text_read(root_fd, PACKAGE_STATUS_PATH, PACKAGES_STATUS_MAX_BYTES, &text);
+	code = package_database_read(root_fd, &d);
 	if (code == 0)
-		again = strdup(text);
-	if (code < 0 && code != -ENOENT)
-		return code;
-	if (code == 0 && !again)
-		return -ENOMEM;
-	code = text ? read_twice(&r, text, again) : 0;
+		code = read_twice(&r, &d);
+	else if (code == -ENOENT)
+		code = 0;
 	if (code < 0)
 		return code;
 	*ret = take_ptr(users);

@@ -9,6 +9,8 @@
 
 #include <openssl/evp.h>
 
+#include "agent/package_database.h"
+#include "agent/package_journal.h"
 #include "agent/package_text.h"
 #include "base/error.h"
 #include "base/hex.h"
@@ -30,32 +32,52 @@ void packages_free(struct packages *p)
 	free(p);
 }
 
+/* The last file of the journal, and how many there are; nothing where it is empty. */
+static void stamp_journal(int root_fd, char *text, size_t size)
+{
+	AUTO_DONE(package_journal) struct package_journal journal = {0};
+	struct stat st = {0};
+
+	if (package_journal_open(root_fd, &journal) < 0 || journal.n == 0)
+		return;
+	/* where dpkg took it away just now, the status file is another one */
+	if (fstatat(dirfd(journal.dir), journal.names[journal.n - 1].text, &st,
+		    AT_SYMLINK_NOFOLLOW) < 0)
+		st = (struct stat){0};
+	(void)snprintf(text, size, "+%zu:%ju:%jd.%09ld", journal.n, (uintmax_t)st.st_ino,
+		(intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+}
+
 struct packages_stamp packages_stamp(int root_fd)
 {
 	struct packages_stamp stamp = {"none"};
 	struct stat st;
+	size_t len;
 
-	if (fstatat(root_fd, PACKAGE_STATUS_PATH, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		(void)snprintf(stamp.text, sizeof stamp.text, "%ju:%jd.%09ld",
-			(uintmax_t)st.st_ino, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+	if (fstatat(root_fd, PACKAGE_STATUS_PATH, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return stamp;
+	(void)snprintf(stamp.text, sizeof stamp.text, "%ju:%jd.%09ld", (uintmax_t)st.st_ino,
+		(intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+	len = strlen(stamp.text);
+	stamp_journal(root_fd, stamp.text + len, sizeof stamp.text - len);
 	return stamp;
+}
+
+/* In whatever state dpkg is: one that was killed while it installed itself has it as well. */
+static int find_architecture(const struct package_database *d, char **ret)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (strcmp(d->list[i].package, "dpkg") == 0 && d->list[i].architecture)
+			return (*ret = strdup(d->list[i].architecture)) ? 0 : -ENOMEM;
+	return -ENOENT;
 }
 
 int packages_architecture(int root_fd, char **ret)
 {
-	AUTO_FREE char *text = NULL;
-	struct package_paragraph p;
-	char *at;
-	int r;
+	AUTO_DONE(package_database) struct package_database d = {0};
+	int r = package_database_read(root_fd, &d);
 
-	r = package_text_read(root_fd, PACKAGE_STATUS_PATH, PACKAGES_STATUS_MAX_BYTES, &text);
-	if (r < 0)
-		return r;
-	at = text;
-	while (package_paragraph_next(&at, &p))
-		if (package_is_installed(&p) && strcmp(p.package, "dpkg") == 0 && p.architecture)
-			return (*ret = strdup(p.architecture)) ? 0 : -ENOMEM;
-	return -ENOENT;
+	return r < 0 ? r : find_architecture(&d, ret);
 }
 
 static int md5_of(int fd, uint8_t out[static MD5_BYTES])
@@ -183,24 +205,27 @@ int packages_read(int root_fd, const struct component *component, const int *fil
 	struct packages **ret)
 {
 	AUTO(packages) struct packages *ps = calloc(1, sizeof *ps);
-	AUTO_FREE char *text = NULL, *arch = NULL;
-	struct package_paragraph p;
-	char *at;
+	AUTO_DONE(package_database) struct package_database d = {0};
+	AUTO_FREE char *arch = NULL;
 	int r;
 
 	if (!ps)
 		return -ENOMEM;
-	r = packages_architecture(root_fd, &arch);
+	r = package_database_read(root_fd, &d);
 	if (r == 0)
-		r = package_text_read(root_fd, PACKAGE_STATUS_PATH, PACKAGES_STATUS_MAX_BYTES, &text);
-	if (r < 0 && r != -ENOENT)
+		r = find_architecture(&d, &arch);
+	/* a database without dpkg is none of this system */
+	if (r == -ENOENT)
+		d.n = 0;
+	else if (r < 0)
 		return r;
-	at = text;
-	while (text && package_paragraph_next(&at, &p)) {
-		if (!package_is_installed(&p) || !is_named(component, p.package) ||
-			!is_own_architecture(&p, arch))
+	for (size_t i = 0; i < d.n; i++) {
+		const struct package_paragraph *p = &d.list[i];
+
+		if (!package_is_installed(p) || !is_named(component, p->package) ||
+			!is_own_architecture(p, arch))
 			continue;
-		r = add_fact(ps, &p, are_files_intact(root_fd, &p, component, files));
+		r = add_fact(ps, p, are_files_intact(root_fd, p, component, files));
 		if (r < 0)
 			return r;
 	}

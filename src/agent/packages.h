@@ -49,11 +49,17 @@ int package_users_read(int root_fd, const struct component *component, struct pa
 void package_users_free(struct package_users *u);
 DEFINE_FREEP(package_users)
 
-/* Changes with every change of a package: dpkg replaces its status file each time. */
+/*
+ * Changes with every change of a package: dpkg adds to its journal, and replaces its status file each
+ * time that it has worked.
+ */
 struct packages_stamp {
-	char text[96];
+	char text[160];
 };
 struct packages_stamp packages_stamp(int root_fd);
 
-/* The architecture of the installed dpkg: "amd64". -ENOENT where there is no database. */
+/*
+ * The architecture of dpkg: "amd64", also while dpkg itself is installed anew. -ENOENT where there is
+ * no database.
+ */
 int packages_architecture(int root_fd, char **ret) MUST_CHECK;

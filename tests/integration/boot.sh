@@ -155,6 +155,24 @@ kill -KILL $pid
 wait $pid 2>/dev/null
 pass "after dpkg was killed it is attached again" bsi attach --wait
 is "$(sees)" a2b2 "all of it"
+
+# killed while it configures: the newer files are there, and its status file tells of the older ones
+kills() {
+	printf '#!/bin/sh\nif rm /run/lab-kill 2>/dev/null; then kill -KILL $PPID; fi\n' >"$1/DEBIAN/postinst"
+	chmod 755 "$1/DEBIAN/postinst"
+}
+device_finish=kills device_package lab-boot 1.0-4 usr/lib/lab-boot/a=a4 usr/lib/lab-boot/b=b4
+touch /run/lab-kill
+run dpkg -i "$packages/lab-boot_1.0-4.deb"
+is "$run_status" 137 "dpkg is killed while it configures a newer version" || diag "$run_out$run_err"
+is "$(sed -n '/^Package: lab-boot$/,/^$/s/^Version: //p' /var/lib/dpkg/status)" 1.0-1 "its status file is of before"
+pass "attach goes on without it" bsi attach --wait
+is "$(sees)" a4b4 "the newer files are not masked"
+is "$(device_status '.components[0].state')" superseded "and dpkg's journal tells whose they are"
+pass "dpkg goes on where it was" dpkg --configure -a
+is "$(sees):$(device_status '.components[0].state')" a4b4:superseded "which changes nothing"
+run dpkg -i "$packages/lab-boot_1.0-1.deb"
+is "$run_status:$(sees)" 0:a2b2 "and back at the base, it is improved again" || diag "$run_out$run_err"
 run env DPKG_ROOT=/elsewhere bsi hook pre
 is "$run_status:$(sees)" 0:a2b2 "a dpkg that works on another root takes nothing off here"
 run bsi hook sideways

@@ -125,7 +125,7 @@ pkill -KILL -f 'liblab1.postinst'
 wait $pid 2>/dev/null
 rm -f /run/lab-slow /run/lab-slow-here
 is "$(lab)" 303 "after both were killed the newer version is there"
-# dpkg's database is not written yet: the files are no version's that it names
+# who looked before dpkg noted the newer version saw files of no version that it named
 state_for_all() { [[ $(jq -r '.components[] | select(.name == "liblab1").state' /run/bsi/status.json) =~ mismatch|superseded ]]; }
 pass "and the path unit saw it: the status for everybody does not call it attached" wait_for 120 state_for_all
 isnt "$(dpkg -l liblab1 | awk '/liblab1/ { print $1 }')" ii "dpkg's database says that the package is half installed"

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,8 +12,11 @@
 
 #include <cmocka.h>
 
+#include "agent/package_database.h"
+#include "agent/package_journal.h"
 #include "agent/package_text.h"
 #include "agent/packages.h"
+#include "base/file.h"
 
 #define ROOT "/tmp/bsi-test-packages.XXXXXX"
 
@@ -54,10 +58,7 @@ static int make_root(char *root, const char *text)
 
 static void remove_root(const char *root, int root_fd)
 {
-	(void)unlinkat(root_fd, PACKAGE_STATUS_PATH, 0);
-	(void)unlinkat(root_fd, "var/lib/dpkg", AT_REMOVEDIR);
-	(void)unlinkat(root_fd, "var/lib", AT_REMOVEDIR);
-	(void)unlinkat(root_fd, "var", AT_REMOVEDIR);
+	assert_int_equal(file_remove_tree(root_fd, "var"), 0);
 	(void)close(root_fd);
 	assert_int_equal(rmdir(root), 0);
 }
@@ -85,6 +86,123 @@ static void test_users_are_those_built_before_the_fix(void **state)
 		assert_string_equal(users->list[i].source_version, expected[i][2]);
 	}
 	package_users_free(users);
+	remove_root(root, root_fd);
+}
+
+/* A change that dpkg noted, and has not written into its status file yet. */
+static void note(int root_fd, const char *name, const char *text)
+{
+	char path[64];
+	int fd;
+
+	(void)mkdirat(root_fd, PACKAGE_JOURNAL_PATH, 0755);
+	(void)snprintf(path, sizeof path, PACKAGE_JOURNAL_PATH "/%s", name);
+	fd = openat(root_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	(void)close(fd);
+}
+
+/* "name version state arch" of each, in the order of the database. */
+static char *listed(int root_fd)
+{
+	AUTO_DONE(package_database) struct package_database d = {0};
+	AUTO_DONE(buffer) struct buffer text = buffer_of(10000);
+
+	assert_int_equal(package_database_read(root_fd, &d), 0);
+	for (size_t i = 0; i < d.n; i++)
+		buffer_printf(&text, "%s %s %s %s\n", d.list[i].package,
+			d.list[i].version ? d.list[i].version : "-",
+			strrchr(d.list[i].status, ' ') + 1,
+			d.list[i].architecture ? d.list[i].architecture : "-");
+	buffer_put_u8(&text, 0);
+	return (char *)buffer_take(&text, NULL);
+}
+
+static const char before_journal[] =
+	"Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n"
+	"Package: one\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n"
+	"Package: lib\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\nVersion: 1\n\n"
+	"Package: lib\nStatus: install ok installed\nArchitecture: i386\nMulti-Arch: same\nVersion: 1\n";
+
+static void test_journal_is_above_the_status(void **state)
+{
+	static const struct {
+		const char *name, *text, *listed;
+	} rows[] = {
+		{"0000",
+			"Package: one\nStatus: install reinstreq half-installed\nArchitecture: amd64\nVersion: 1\n",
+			"dpkg 1 installed amd64\none 1 half-installed amd64\nlib 1 installed amd64\nlib 1 "
+			"installed i386\n"},
+		/* what dpkg has not given its name yet, and what is no part of it */
+		{"tmp.i", "Package: one\nStatus: install ok installed\nVersion: 7\n", NULL},
+		{"00000000001", "Package: one\nStatus: install ok installed\nVersion: 7\n", NULL},
+		{"0002", "Package: one\nStatus: install ok unpacked\nArchitecture: all\nVersion: 2\n",
+			"dpkg 1 installed amd64\none 2 unpacked all\nlib 1 installed amd64\nlib 1 installed "
+			"i386\n"},
+		/* the order is that of their numbers */
+		{"0001", "Package: one\nStatus: install ok half-configured\nArchitecture: all\nVersion: 5\n",
+			NULL},
+		{"0003",
+			"Package: lib\nStatus: install ok unpacked\nArchitecture: i386\nMulti-Arch: same\nVersion: "
+			"2\n",
+			"dpkg 1 installed amd64\none 2 unpacked all\nlib 1 installed amd64\nlib 2 unpacked "
+			"i386\n"},
+		{"0004",
+			"Package: lib\nStatus: install ok unpacked\nArchitecture: arm64\nMulti-Arch: same\nVersion: "
+			"2\n",
+			"dpkg 1 installed amd64\none 2 unpacked all\nlib 1 installed amd64\nlib 2 unpacked "
+			"i386\nlib 2 unpacked arm64\n"},
+		{"0005", "Package: one\nStatus: purge ok not-installed\n",
+			"dpkg 1 installed amd64\none - not-installed -\nlib 1 installed amd64\nlib 2 unpacked "
+			"i386\nlib 2 unpacked arm64\n"},
+		{"0006", "", NULL},
+	};
+	char root[] = ROOT;
+	int root_fd = make_root(root, before_journal);
+	const char *expected = NULL;
+	char *arch = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		AUTO_FREE char *text = NULL;
+		struct packages_stamp stamp = packages_stamp(root_fd);
+
+		note(root_fd, rows[i].name, rows[i].text);
+		text = listed(root_fd);
+		expected = rows[i].listed ? rows[i].listed : expected;
+		assert_string_equal(text, expected);
+		/* who looked before looks again where anything was added */
+		if (rows[i].listed)
+			assert_string_not_equal(stamp.text, packages_stamp(root_fd).text);
+	}
+	/* dpkg, killed while it installs itself, is still of this system */
+	note(root_fd, "0007",
+		"Package: dpkg\nStatus: install reinstreq half-installed\nArchitecture: amd64\nVersion: 1\n");
+	assert_int_equal(packages_architecture(root_fd, &arch), 0);
+	assert_string_equal(arch, "amd64");
+	free(arch);
+	remove_root(root, root_fd);
+}
+
+static void test_journal_tells_which_version_is_here(void **state)
+{
+	struct package_change one[] = {{.name = (char[]){"one"}, .to = (char[]){"2"}}};
+	const struct component c = {.name = (char[]){"one"}, .packages = one, .n_packages = 1};
+	struct packages *packages = NULL;
+	char root[] = ROOT;
+	int root_fd = make_root(root, before_journal);
+
+	(void)state;
+	note(root_fd, "0000", "Package: one\nStatus: install ok half-configured\nArchitecture: amd64\nVersion: 2\n");
+	assert_int_equal(packages_read(root_fd, &c, NULL, &packages), 0);
+	assert_int_equal(packages->n_facts, 1);
+	assert_string_equal(packages->facts[0].version, "2");
+	packages_free(packages);
+	/* nobody knows of which version its files are */
+	note(root_fd, "0001", "Package: one\nStatus: install reinstreq half-installed\nArchitecture: amd64\nVersion: 2\n");
+	assert_int_equal(packages_read(root_fd, &c, NULL, &packages), 0);
+	assert_int_equal(packages->n_facts, 0);
+	packages_free(packages);
 	remove_root(root, root_fd);
 }
 
@@ -145,6 +263,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_users_are_those_built_before_the_fix),
+		cmocka_unit_test(test_journal_is_above_the_status),
+		cmocka_unit_test(test_journal_tells_which_version_is_here),
 		cmocka_unit_test(test_without_a_database_there_are_none),
 		cmocka_unit_test(test_text_survives_truncation_and_bit_flips),
 	};
