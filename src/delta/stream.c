@@ -290,6 +290,9 @@ int stream_write(const struct delta_set *set, const struct plan *plans,
 		delta_header_encode(&s.tables.header, out);
 		coder_init_encode(c, out);
 		r = stream_code(&s, &text, reterr);
+		/* a number that found no room comes back as 0, which is no operation's */
+		if (r < 0 && c->err)
+			r = c->err;
 	}
 	body_free(s.body);
 	window_done(&s.window);

@@ -208,6 +208,30 @@ static void test_codec_small_patch_is_small(void **state)
 	assert_in_range(none.len, 30, 60);
 }
 
+/* One that would be larger than wanted is said to be, wherever the room ends. */
+static void test_codec_without_room_is_limit(void **state)
+{
+	AUTO_DONE(buffer) struct buffer old = fixture_golden("old.elf");
+	AUTO_DONE(buffer) struct buffer new = fixture_golden("new.elf");
+	AUTO_DONE(buffer) struct buffer whole = buffer_of(1U << 20);
+	const struct delta_input reference = {.path = "", .data = old.data, .len = old.len};
+	const struct delta_input_file file = {.data = new.data, .len = new.len, .n_references = 1};
+	const struct delta_set set = {
+		.references = &reference, .n_references = 1, .files = &file, .n_files = 1,
+		.meta = (const uint8_t *)""};
+
+	(void)state;
+	encode_pair(&old, &new, &whole);
+	for (size_t room = 0; room < whole.len; room++) {
+		AUTO_DONE(buffer) struct buffer delta = buffer_of(room);
+
+		int r = delta_encode(&set, NULL, &delta, NULL);
+
+		if (r != -BSI_E_LIMIT)
+			fail_msg("%zu of %zu bytes: %d", room, whole.len, r);
+	}
+}
+
 static void test_codec_same_input_same_bytes(void **state)
 {
 	AUTO_DONE(buffer) struct buffer old = fixture_golden("old.elf");
@@ -412,6 +436,7 @@ int main(void)
 		cmocka_unit_test(test_codec_predicts_32_bits),
 		cmocka_unit_test(test_codec_lying_sections),
 		cmocka_unit_test(test_codec_small_patch_is_small),
+		cmocka_unit_test(test_codec_without_room_is_limit),
 		cmocka_unit_test(test_codec_same_input_same_bytes),
 		cmocka_unit_test(test_codec_golden_delta),
 		cmocka_unit_test(test_codec_refuses_every_truncation),
