@@ -65,6 +65,30 @@ static void show_fixes(const struct plan_component *c)
 	}
 }
 
+/* The access of the patched file, which a set's file may have as well, or not. */
+static bool is_kept(const struct plan_component *c, const struct base_set *set, size_t file)
+{
+	struct file_access to;
+
+	return !set->files[file].present || (state_access(c->files[file].row->to, &to) == 0 &&
+						    access_equal(&set->files[file].access, &to));
+}
+
+static void show_sets(const struct plan_component *c)
+{
+	for (size_t i = 0; i < c->n_sets; i++) {
+		printf("  base set %s\n", c->sets[i].name);
+		for (size_t k = 0; k < c->n_files; k++) {
+			const struct file_access *a = &c->sets[i].files[k].access;
+
+			if (!is_kept(c, &c->sets[i], k))
+				printf("    /%s is %" PRIu32 ":%" PRIu32 " %04" PRIo32 "%s there\n",
+					c->files[k].path, a->uid, a->gid, a->mode,
+					a->has_attributes ? " with capabilities or an ACL" : "");
+		}
+	}
+}
+
 static void show_component(const struct plan_component *c)
 {
 	printf("component %s%s\n", c->name, c->is_refused ? " (refused)" : "");
@@ -73,8 +97,7 @@ static void show_component(const struct plan_component *c)
 			c->activation_reason);
 	show_packages(c);
 	show_files(c);
-	for (size_t i = 0; i < c->n_sets; i++)
-		printf("  base set %s\n", c->sets[i].name);
+	show_sets(c);
 	show_fixes(c);
 }
 
@@ -140,6 +163,25 @@ static json_t *equivalent_json(const struct plan_component *c)
 	return list;
 }
 
+/* Files of a set that are another's, or may be used by others, than the patched ones. */
+static json_t *other_access_json(const struct plan_component *c, const struct base_set *set)
+{
+	json_t *list = json_array();
+
+	for (size_t k = 0; k < c->n_files; k++) {
+		const struct file_access *a = &set->files[k].access;
+
+		if (is_kept(c, set, k))
+			continue;
+		(void)json_array_append_new(list,
+			json_pack("{s:s, s:I, s:I, s:I, s:s?}", "path", c->files[k].path, "mode",
+				(json_int_t)a->mode, "uid", (json_int_t)a->uid, "gid",
+				(json_int_t)a->gid, "attributes",
+				a->has_attributes ? digest_format(&a->attributes).text : NULL));
+	}
+	return list;
+}
+
 static json_t *sets_json(const struct plan_component *c)
 {
 	json_t *list = json_array();
@@ -150,7 +192,8 @@ static json_t *sets_json(const struct plan_component *c)
 		for (size_t k = 0; k < c->n_files; k++)
 			n += c->sets[i].files[k].present;
 		(void)json_array_append_new(list,
-			json_pack("{s:s, s:I}", "name", c->sets[i].name, "files", n));
+			json_pack("{s:s, s:I, s:o}", "name", c->sets[i].name, "files", n,
+				"other_access", other_access_json(c, &c->sets[i])));
 	}
 	return list;
 }

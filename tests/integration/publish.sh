@@ -141,6 +141,7 @@ like "$run_out" "another architecture" "and the plan says why"
 file usr/lib/data "data 2" 600 && file usr/bin/helper "#!/bin/sh 2" 4755 && ln tree/usr/bin/helper tree/usr/bin/helper-too
 deb modes one 2
 run "$publish" plan --base "$base" --from v1/one_1.deb --to modes
+like "$run_out" "/usr/lib/data is 0:0 0644 there" "the plan shows what a base set has of another owner or mode"
 like "$run_out" "warning in one: usr/lib/data: owner or mode change: v1/one_1.deb has 0:0 0644, and devices get 0:0 0600" \
 	"plan: a mode that changes with the content is said"
 unlike "$run_out" "helper: owner or mode" "and only that"
