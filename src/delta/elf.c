@@ -248,6 +248,18 @@ static void elf_parse_section(struct elf *e, const uint8_t *p, const char *name,
 		elf_place_section(e, s);
 }
 
+/* Which table each section of an object has: number 0 is no section. */
+static void elf_find_relocations(struct elf *e)
+{
+	for (unsigned i = 1; i < e->n_sections && e->is_object; i++) {
+		const struct elf_section *s = &e->sections[i];
+
+		if (s->kind == ELF_SECTION_RELA && s->info < e->n_sections &&
+		    !e->sections[s->info].relocations)
+			e->sections[s->info].relocations = (uint8_t)i;
+	}
+}
+
 bool elf_parse(struct elf *e, const uint8_t *data, size_t len)
 {
 	uint64_t names = len, total = 0;
@@ -272,6 +284,7 @@ bool elf_parse(struct elf *e, const uint8_t *data, size_t len)
 			return true;
 	}
 	e->n_sections = e->n_section_headers;
+	elf_find_relocations(e);
 	for (unsigned i = 0; i < e->n_sections; i++)
 		if (e->sections[i].kind == ELF_SECTION_DYNSYM &&
 		    e->sections[i].link < e->n_sections &&

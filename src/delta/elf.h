@@ -57,6 +57,7 @@ struct elf_section {
 	enum elf_section_kind kind;
 	uint64_t offset, addr, bytes, entry_bytes;
 	uint32_t link, info;
+	uint8_t relocations; /* of an object: the number of the first table for this section, or 0 */
 	bool allocated, writable;
 	bool is_thread_zeros; /* .tbss: its addresses belong to others too */
 	const char *name; /* into the file, or "" */

@@ -50,31 +50,26 @@ bool object_place(const struct field_map *m, const struct elf_section *s, size_t
 static bool object_find(const struct field_map *m, const struct elf_section *in, uint64_t place,
 			const struct elf_section **ret_table, size_t *ret_entry)
 {
+	const struct elf_section *s = &m->elf.sections[in->relocations];
 	unsigned bytes = m->elf.shape->relocation;
+	uint64_t low = 0, high = s->bytes / bytes;
 
-	for (unsigned i = 0; i < m->elf.n_sections; i++) {
-		const struct elf_section *s = &m->elf.sections[i];
-		uint64_t low = 0, high = s->bytes / bytes;
+	if (!in->relocations)
+		return false;
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
 
-		if (s->kind != ELF_SECTION_RELA || s->info >= m->elf.n_sections ||
-		    &m->elf.sections[s->info] != in)
-			continue;
-		while (low < high) {
-			uint64_t middle = low + (high - low) / 2;
-
-			if (elf_word(&m->elf, m->data + s->offset + middle * bytes) < place)
-				low = middle + 1;
-			else
-				high = middle;
-		}
-		if (low == s->bytes / bytes ||
-		    elf_word(&m->elf, m->data + s->offset + low * bytes) != place)
-			return false;
-		*ret_table = s;
-		*ret_entry = (size_t)(s->offset + low * bytes);
-		return true;
+		if (elf_word(&m->elf, m->data + s->offset + middle * bytes) < place)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	return false;
+	if (low == s->bytes / bytes ||
+	    elf_word(&m->elf, m->data + s->offset + low * bytes) != place)
+		return false;
+	*ret_table = s;
+	*ret_entry = (size_t)(s->offset + low * bytes);
+	return true;
 }
 
 /* Types whose place holds what is added to the symbol: 32-bit x86 only. */
