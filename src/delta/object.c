@@ -72,12 +72,13 @@ static bool object_find(const struct field_map *m, const struct elf_section *in,
 	return true;
 }
 
-/* Types whose place holds what is added to the symbol: 32-bit x86 only. */
+/* Distances from the place. Those of x86-64 have the same numbers; AArch64 has others. */
 static bool object_is_distance(uint32_t type)
 {
 	return type == R_386_PC32 || type == R_386_PLT32;
 }
 
+/* Types whose place holds what is added to the symbol: 32-bit x86 only. */
 static bool object_is_added(uint32_t type)
 {
 	return type == R_386_32 || type == R_386_GOTOFF || object_is_distance(type);
@@ -129,7 +130,13 @@ bool object_base_of(const struct field_map *m, size_t at, struct object_base *re
 		ret->section = s->info;
 		if (at != entry) {
 			symbol = object_symbol(m, s, entry);
-			return symbol && object_symbol_section(m, symbol, &ret->section);
+			if (!symbol || !object_symbol_section(m, symbol, &ret->section))
+				return false;
+			if (s->info < m->elf.n_sections &&
+			    m->elf.sections[s->info].kind == ELF_SECTION_CODE &&
+			    object_is_distance(elf_u32(m->data + entry + 8)))
+				ret->more = PLACE_BYTES;
+			return true;
 		}
 	} else {
 		return object_base_of_place(m, s, at, ret);

@@ -27,6 +27,9 @@
 /* object-old.elf: relocations, and those of them that name a section */
 #define OBJECT_RELOCATIONS 36
 #define OBJECT_OF_SECTIONS 24
+/* object64-old.elf: relocations that name a section, and those of code */
+#define OBJECT64_OF_SECTIONS 25
+#define OBJECT64_OF_CODE 6
 
 static size_t count_fields(const struct field_map *m, enum field_kind kind)
 {
@@ -171,14 +174,50 @@ static void test_scan_knows_objects(void **state)
 	assert_int_equal(n_of_sections, OBJECT_OF_SECTIONS);
 }
 
+/* Of x86-64: what is added stands in the table. Counted in what readelf shows. */
+static void test_scan_knows_objects_of_64_bits(void **state)
+{
+	AUTO_DONE(buffer) struct buffer elf = fixture_golden("object64-old.elf");
+	AUTO(field_map) struct field_map *m = NULL;
+	size_t n = 0, n_of_code = 0;
+
+	(void)state;
+	assert_int_equal(field_map_new(elf.data, elf.len, &m), 0);
+	assert_true(m->elf.is_object);
+	for (unsigned i = 0; i < m->elf.n_sections; i++) {
+		const struct elf_section *s = &m->elf.sections[i];
+
+		if (s->kind != ELF_SECTION_RELA)
+			continue;
+		for (size_t at = (size_t)s->offset; at < s->offset + s->bytes; at += 24) {
+			struct object_base base;
+
+			assert_int_equal(field_at(m, at), FIELD_ADDR64);
+			if (field_at(m, at + 16) == FIELD_NONE)
+				continue;
+			n++;
+			assert_true(object_base_of(m, at + 16, &base));
+			assert_true(elf_u64(m->data + at + 16) + base.more <=
+				    m->elf.sections[base.section].bytes);
+			/* in code distances are from the instruction's end */
+			assert_int_equal(base.more, strcmp(s->name, ".rela.text") == 0 ? 4 : 0);
+			n_of_code += base.more == 4;
+		}
+	}
+	assert_int_equal(n, OBJECT64_OF_SECTIONS);
+	assert_int_equal(n_of_code, OBJECT64_OF_CODE);
+}
+
 /* A hostile object: whatever a table, a link or a symbol says, nothing outside is looked at. */
 static void test_scan_takes_any_object(void **state)
 {
-	AUTO_DONE(buffer) struct buffer elf = fixture_golden("object-old.elf");
+	AUTO_DONE(buffer) struct buffer small = fixture_golden("object-old.elf");
+	AUTO_DONE(buffer) struct buffer large = fixture_golden("object64-old.elf");
 	struct random r = {19};
 
 	(void)state;
 	for (unsigned i = 0; i < 8000; i++) {
+		struct buffer elf = i % 3 ? small : large;
 		size_t len = i % 4 ? elf.len : (size_t)random_below(&r, elf.len);
 		uint8_t *copy = malloc(len + 1);
 		AUTO(field_map) struct field_map *m = NULL;
@@ -186,7 +225,7 @@ static void test_scan_takes_any_object(void **state)
 		assert_non_null(copy);
 		memcpy(copy, elf.data, len);
 		for (unsigned k = 0; k < 1 + i % 5 && len > 1200; k++)
-			copy[(i % 2 ? len - 1 - random_below(&r, 450) : 468 + random_below(&r, 600))] =
+			copy[i % 2 ? len - 1 - random_below(&r, 900) : 468 + random_below(&r, len - 468)] =
 				(uint8_t)random_next(&r);
 		assert_int_equal(field_map_new(copy, len, &m), 0);
 		for (size_t at = 0; (at = field_next(m, at, len)) < len; at++) {
@@ -304,6 +343,7 @@ int main(void)
 		cmocka_unit_test(test_scan_knows_32_bits),
 		cmocka_unit_test(test_scan_knows_jump_tables_of_aarch64),
 		cmocka_unit_test(test_scan_knows_objects),
+		cmocka_unit_test(test_scan_knows_objects_of_64_bits),
 		cmocka_unit_test(test_scan_takes_any_object),
 		cmocka_unit_test(test_scan_takes_anything),
 		cmocka_unit_test(test_derive_makes_what_was_there),
