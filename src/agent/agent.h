@@ -94,7 +94,8 @@ int agent_attach(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK
 /*
  * The same at boot (with AGENT_BOOT), counted before anything is attached: after two boots that did
  * not complete, the last generation that completed one is attached, or the base stays. *ret is null
- * where nothing is installed.
+ * where nothing is installed. In a system that is up already (a second call, or systemd says so) it is
+ * agent_attach(): not counted, and without AGENT_BOOT.
  */
 int agent_boot(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
 

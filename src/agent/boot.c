@@ -7,9 +7,37 @@
 
 #include "agent/change.h"
 #include "agent/exposed.h"
+#include "agent/run_dir.h"
 #include "agent/status.h"
+#include "agent/systemd.h"
 #include "agent/take.h"
+#include "base/utc.h"
 #include "store/denied.h"
+
+#define BEGUN_NAME "begun.json" /* in the run directory, so the next boot forgets it */
+
+/*
+ * Whether nothing runs yet that could be disturbed: this is the first attempt since the boot, and
+ * process 1, where it can be asked, has not come as far as services.
+ */
+static bool is_early(const struct agent *a)
+{
+	AUTO_JSON json_t *begun = NULL;
+	bool is_up = false;
+
+	if (run_dir_load(a->settings.run, BEGUN_NAME, &begun) != -ENOENT)
+		return false;
+	return systemd_is_up(&is_up, NULL) < 0 || !is_up;
+}
+
+static void mark_begun(const struct agent *a)
+{
+	AUTO_JSON json_t *begun =
+		json_pack("{s:s}", "utc", utc_format(a->settings.now_utc_s).text);
+
+	if (begun)
+		run_dir_save(a->settings.run, BEGUN_NAME, begun, 0600);
+}
 
 static int read_facts(struct agent *a, struct boot_facts *ret, struct error *reterr)
 {
@@ -101,6 +129,8 @@ static int boot(struct agent *a, const char **ret_action, char *reason, size_t r
 
 	r = store_lock(a->store, reterr);
 	if (r == 0)
+		mark_begun(a);
+	if (r == 0)
 		r = read_facts(a, &facts, reterr);
 	if (r < 0)
 		return r;
@@ -144,6 +174,11 @@ int agent_boot(struct agent *a, json_t **ret, struct error *reterr)
 	int r;
 
 	*ret = NULL;
+	if (!is_early(a)) {
+		context_note(a, "the system is up already, so this is no boot");
+		a->settings.flags = (enum agent_flags)(a->settings.flags & ~(unsigned)AGENT_BOOT);
+		return agent_attach(a, ret, reterr);
+	}
 	r = boot(a, &action, reason, sizeof reason, &graft, &why);
 	if (r < 0) {
 		const char *text = why.text[0] ? why.text : error_text(r);

@@ -38,7 +38,7 @@ int kept_load(struct agent *a, struct kept *ret)
 const struct component *kept_component(const struct kept *k, const char *name,
 	const struct digest *image)
 {
-	for (size_t i = 0; i < k->n_manifests; i++) {
+	for (size_t i = k->n_manifests; i-- > 0;) {
 		const struct component *c = manifest_component(k->manifests[i], name);
 
 		if (c && digest_equal(&c->image.digest, image))

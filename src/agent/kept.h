@@ -14,6 +14,6 @@ struct kept {
 int kept_load(struct agent *a, struct kept *ret) MUST_CHECK;
 void kept_done(struct kept *k); /* fit for AUTO_DONE */
 
-/* The component that an image belongs to, whichever manifest names it; NULL if none does. */
+/* The component that an image belongs to, by the newest manifest that names it; NULL if none does. */
 const struct component *kept_component(const struct kept *k, const char *name,
 	const struct digest *image);

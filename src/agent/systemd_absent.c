@@ -15,6 +15,12 @@ void systemd_free(struct systemd *s)
 	(void)s;
 }
 
+int systemd_is_up(bool *ret, struct error *reterr)
+{
+	*ret = false;
+	return error_set(reterr, -BSI_E_UNSUPPORTED, ABSENT);
+}
+
 int systemd_unit_of(struct systemd *s, pid_t pid, char ret_unit[static CGROUP_UNIT_MAX])
 {
 	(void)s;

@@ -15,6 +15,8 @@
 #define UNIT_INTERFACE SYSTEMD ".Unit"
 #define SERVICE_INTERFACE SYSTEMD ".Service"
 #define CALL_TIMEOUT_US (30 * UINT64_C(1000000))
+#define STATE_TIMEOUT_US (5 * UINT64_C(1000000)) /* a boot waits for it */
+#define PRIVATE_ADDRESS "unix:path=/run/systemd/private"
 #define AGAIN_MS 100
 
 struct systemd {
@@ -64,6 +66,42 @@ void systemd_free(struct systemd *s)
 		return;
 	(void)sd_bus_flush_close_unref(s->bus);
 	free(s);
+}
+
+/* The socket on which systemctl asks as root: it is there before any bus is. */
+static int ask_state(sd_bus *bus, char **ret_state)
+{
+	int r = sd_bus_set_address(bus, PRIVATE_ADDRESS);
+
+	if (r >= 0)
+		r = sd_bus_start(bus);
+	if (r < 0)
+		return r;
+	(void)sd_bus_set_method_call_timeout(bus, STATE_TIMEOUT_US);
+	return sd_bus_get_property_string(bus, SYSTEMD, MANAGER_PATH, MANAGER, "SystemState", NULL,
+		ret_state);
+}
+
+int systemd_is_up(bool *ret, struct error *reterr)
+{
+	static const char *const up[] = {"starting", "running", "degraded", "maintenance", "stopping"};
+	AUTO_FREE char *state = NULL;
+	sd_bus *bus = NULL;
+	int r;
+
+	*ret = false;
+	if (sd_booted() <= 0)
+		return error_set(reterr, -BSI_E_UNSUPPORTED, "systemd does not run here");
+	r = sd_bus_new(&bus);
+	if (r >= 0)
+		r = ask_state(bus, &state);
+	(void)sd_bus_flush_close_unref(bus);
+	if (r < 0)
+		return error_set(reterr, -BSI_E_UNSUPPORTED, "systemd does not answer: %s",
+			error_text(r));
+	for (size_t i = 0; i < ARRAY_SIZE(up) && !*ret; i++)
+		*ret = strcmp(state, up[i]) == 0;
+	return 0;
 }
 
 /* The object of a unit is named by it: "/org/freedesktop/systemd1/unit/ssh_2eservice". */

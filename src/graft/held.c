@@ -166,8 +166,8 @@ static void name_user(struct held_image *image, pid_t pid)
 			*at = '?';
 	image->n_users++;
 	/* a name that does not fit whole would be another one */
-	if (snprintf(image->users + len, sizeof image->users - len, "%s%s (%d)", len > 0 ? ", " : "",
-		    p.name, (int)pid) >= (int)(sizeof image->users - len))
+	if (snprintf(image->users + len, sizeof image->users - len, "%s%s (%d)",
+		    len > 0 ? ", " : "", p.name, (int)pid) >= (int)(sizeof image->users - len))
 		image->users[len] = '\0';
 }
 

@@ -45,7 +45,7 @@ const struct held_image *held_find(const struct held *h, const struct mount_row 
 bool held_has(const struct held *h, const struct mount_row *row);
 
 /*
- * Leave the text in run_dir, whole or not at all. Where that fails, and every line of it stands there
- * already, that is no error. Returns 0 or -errno.
+ * Leave the text in run_dir, whole or not at all. Where that fails, and every line of it stands
+ * there already, that is no error. Returns 0 or -errno.
  */
 int held_save(const char *run_dir, const char *text) MUST_CHECK;

@@ -63,7 +63,8 @@ static bool is_package_name(char *name)
 	if (colon)
 		*colon = '\0';
 	for (const char *at = name; *at; at++)
-		if (!islower((unsigned char)*at) && !isdigit((unsigned char)*at) && !strchr("+-.", *at))
+		if (!islower((unsigned char)*at) && !isdigit((unsigned char)*at) &&
+			!strchr("+-.", *at))
 			return false;
 	return isalnum((unsigned char)name[0]);
 }
@@ -138,8 +139,8 @@ static enum package_request of_argument(const char *argument, bool is_archive, c
 	if (is_archive)
 		ask_archive(argument, name);
 	else
-		(void)snprintf(name, sizeof name, "%s",
-			strlen(argument) < sizeof name ? argument : "");
+		(void)snprintf(
+			name, sizeof name, "%s", strlen(argument) < sizeof name ? argument : "");
 	return of_package(name, path);
 }
 

@@ -11,8 +11,8 @@
 enum package_request {
 	PACKAGE_REQUEST_ELSEWHERE, /* no package that it names has that file */
 	PACKAGE_REQUEST_HERE,      /* one of them has */
-	PACKAGE_REQUEST_UNTOLD,    /* it names no packages (folders, all that is pending), or in a way
-				      that is not understood */
+	PACKAGE_REQUEST_UNTOLD, /* it names no packages (folders, all that is pending), or in a way
+				   that is not understood */
 };
 
 /*

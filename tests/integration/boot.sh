@@ -7,6 +7,7 @@
 . "$BSI_TESTS/integration/device.sh" || exit 99
 device_in_lab "$0"
 
+cut_points=12
 mkdir -p "$packages"
 for version in 1 2 3 9; do
 	device_package lab-boot "1.0-$version" usr/lib/lab-boot/a="a$version" usr/lib/lab-boot/b="b$version"
@@ -33,20 +34,84 @@ reboot() {
 }
 count() { jq -r '"\(.content.attempts) of \(.content.generation)"' /var/lib/bsi/boot 2>/dev/null; }
 
+# the first letter never completes a boot: there is nothing good to go back to but the base
+for attempt in 1 2; do
+	reboot
+	bsi attach --boot >/dev/null
+	is "$(sees):$(count)" "a2b2:$attempt of 1" "boot $attempt with the first letter hangs"
+done
+reboot
+run bsi attach --boot
+is "$run_status:$(sees)" 0:a1b1 "the third goes back to the base" || diag "$run_err"
+is "$(device_status '"\(.boot.action) \(.letter) \(.state)"')" "fell-back null base" "and the status says so"
+like "$(device_status .boot.reason)" "two boots with \\(a\\) did not complete" "with the reason"
+bsi boot-complete
+is "$(count)" "" "nothing is counted any more"
+run bsi run
+is "$run_status:$(sees)" 0:a1b1 "(a) does not come back by itself"
+reboot
+run bsi attach --boot
+is "$run_status$run_out$run_err:$(sees)" 0:a1b1 "the next boot has nothing to say"
+bsi boot-complete
+run bsi install a
+is "$run_status:$(sees)" 0:a2b2 "who names it gets it again" || diag "$run_err"
+
 pass "detach takes everything off" bsi detach
 is "$(sees)" a1b1 "the base is there"
 fail "and the status for everybody is gone" test -e /run/bsi/status.json
 reboot
 pass "the boot attaches" bsi attach --boot
 is "$(sees)" a2b2 "it is attached"
-is "$(count)" "1 of 1" "and was counted before"
+is "$(count)" "1 of 2" "and was counted before"
 is "$(device_status .boot.action)" attached "the status says that the boot did it"
+bsi detach
+run bsi attach --boot
+is "$run_status:$(sees):$(count)" "0:a2b2:1 of 2" "the same once more is no boot: it attaches, and counts nothing"
+like "$run_err" "the system is up already" "and says so"
 reboot
 pass "the next boot, after one that did not complete" bsi attach --boot
-is "$(sees):$(count)" "a2b2:2 of 1" "attaches once more"
+is "$(sees):$(count)" "a2b2:2 of 2" "attaches once more"
 pass "this one is complete" bsi boot-complete
 is "$(count)" "" "the count is cleared"
-is "$(jq .content.good /var/lib/bsi/current)" 1 "the generation is good"
+is "$(jq .content.good /var/lib/bsi/current)" 2 "the generation is good"
+
+# a power cut at any moment of the attempt finds it counted: who attaches was counted before
+attempts() { jq -r .content.attempts /var/lib/bsi/boot 2>/dev/null || echo 0; }
+cutat=$BSI_BUILD/tests/unit/store/cutat
+reboot
+total=$("$cutat" 0 bsi attach --boot 2>&1 >/dev/null | tail -n 1)
+bsi boot-complete
+cuts=0 attached=0 uncounted=
+for ((i = 1; i <= cut_points; i++)); do
+	reboot
+	"$cutat" $((total * i / (cut_points + 1))) bsi attach --boot >/dev/null 2>&1
+	[[ $? == 137 ]] && cuts=$((cuts + 1))
+	if grep -q ' /usr/lib/lab-boot/' /proc/self/mountinfo; then
+		attached=$((attached + 1))
+		[[ $(attempts) == 1 ]] || uncounted+=" $i:$(attempts)"
+	fi
+	bsi boot-complete
+	bsi attach >/dev/null
+	bsi boot-complete
+done
+is "$cuts" "$cut_points" "attempts that are cut, at places among $total calls"
+isnt "$attached" 0 "some after they attached something"
+is "$uncounted" "" "and all of those were counted"
+# the place between the two: counted, and the priority raised for the first mount
+reboot
+strace -f -qq -o "$tap_dir/strace" -e trace=sched_setscheduler -e inject=sched_setscheduler:signal=KILL bsi attach --boot >/dev/null 2>&1
+is "$(sees):$(count)" "a1b1:1 of 2" "killed before the first mount, it is counted"
+reboot
+strace -f -qq -o "$tap_dir/strace" -e trace=sched_setscheduler -e inject=sched_setscheduler:signal=KILL bsi attach --boot >/dev/null 2>&1
+is "$(sees):$(count)" "a1b1:2 of 2" "twice"
+reboot
+run bsi attach --boot
+is "$run_status:$(sees)" 0:a1b1 "then a boot goes without it" || diag "$run_err"
+bsi boot-complete
+reboot
+bsi attach --boot >/dev/null
+bsi boot-complete
+is "$(sees)" a2b2 "and the next one with it"
 
 publish add --from "$packages/lab-boot_1.0-1.deb" --to "$packages/lab-boot_1.0-9.deb" >/dev/null
 run bsi run
@@ -54,7 +119,7 @@ is "$run_status:$(sees)" 0:a9b9 "(b) comes" || diag "$run_err"
 for attempt in 1 2; do
 	reboot
 	bsi attach --boot >/dev/null
-	is "$(sees):$(count)" "a9b9:$attempt of 2" "boot $attempt with (b) hangs"
+	is "$(sees):$(count)" "a9b9:$attempt of 3" "boot $attempt with (b) hangs"
 done
 reboot
 run bsi attach --boot

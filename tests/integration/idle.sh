@@ -10,16 +10,23 @@ device_in_lab "$0"
 lab_pair_made "$tap_dir/made" || skip_all "no compiler"
 lab_base "$tap_dir"/made/old/*.deb
 device_repository
-# a third version, so that there is something to exchange to
-cp -a "$tap_dir/made/new" "$tap_dir/made/third"
-mkdir "$tap_dir/unpacked"
-dpkg-deb -R "$tap_dir"/made/new/*.deb "$tap_dir/unpacked"
-printf 'int lab_version(void);\nint lab_version(void) { return 3; }\n' |
-	cc -shared -fPIC -O1 -Wl,-soname,liblab.so.1 -o "$tap_dir/unpacked/usr/lib/lab/liblab.so.1" -x c -
-sed -i 's/^Version: .*/Version: 1.0-3/' "$tap_dir/unpacked/DEBIAN/control"
-(cd "$tap_dir/unpacked" && find usr -type f -exec md5sum {} + >DEBIAN/md5sums)
-rm "$tap_dir"/made/third/*.deb
-dpkg-deb --root-owner-group -b "$tap_dir/unpacked" "$tap_dir/made/third/liblab1.deb" >/dev/null
+# later versions, so that there is something to exchange to
+make_version() { # NAME NUMBER: in made/NAME
+	local tree=$tap_dir/unpacked
+
+	mkdir -p "$tap_dir/made/$1"
+	rm -rf "$tree"
+	dpkg-deb -R "$tap_dir"/made/new/*.deb "$tree"
+	printf 'int lab_version(void);\nint lab_version(void) { return %d; }\n' "$2" |
+		cc -shared -fPIC -O1 -Wl,-soname,liblab.so.1 -o "$tree/usr/lib/lab/liblab.so.1" -x c -
+	sed -i "s/^Version: .*/Version: 1.0-$2/" "$tree/DEBIAN/control"
+	(cd "$tree" && find usr -type f -exec md5sum {} + >DEBIAN/md5sums)
+	dpkg-deb --root-owner-group -b "$tree" "$tap_dir/made/$1/liblab1.deb" >/dev/null
+}
+make_version third 3
+make_version fourth 4
+make_version fifth 5
+make_version sixth 6
 
 add() { publish add --from "$tap_dir/made/old" --to "$tap_dir/made/$1" --activation liblab1=idle; }
 mounted() { grep -c ' /usr/lib/lab/' /proc/self/mountinfo; }
@@ -136,4 +143,75 @@ run dpkg -i "$old_deb"
 is "$run_status:$(mounted):$(lab)" 0:1:2 "when nobody uses it, plain dpkg replaces it, and it is improved again" || diag "$run_out$run_err"
 run bsi detach
 is "$run_status:$(mounted)" 0:0 "and detach takes it off"
+
+# at boot, the device's change is made whoever is there: before services, that is nobody
+reboot() {
+	bsi detach --force
+	rm -rf /run/bsi
+}
+bsi attach >/dev/null
+pass "another version" add third
+start
+bsi run >/dev/null
+is "$(mounted):$(device_status .state)" 1:held "another version is held"
+reboot
+is "$(lab)" 1 "the device goes down, the program does not"
+pass "the boot attaches" bsi attach --boot
+is "$(lab)" 3 "the version that was held"
+is "$(device_status .state) $(bsi exposure --json | jq -r '[.list[].pid] | join(" ")')" "exposed $user" \
+	"and whoever ran before is exposed"
+bsi boot-complete
+bsi detach --force
+run bsi attach --boot
+is "$run_status:$(mounted)" 0:0 "the unit started again in a system that is up is no boot"
+like "$(reason)" "used by lab \\($user\\)" "it waits for the program"
+stop
+bsi attach >/dev/null
+is "$(lab)" 3 "and then attaches"
+
+# who slips in between the look and the change is found by the scan after it
+pass "one more" add fourth
+strace -f -qq -o "$tap_dir/strace" -e trace=sched_setscheduler -e inject=sched_setscheduler:signal=STOP:when=1 bsi run >"$tap_dir/slow.out" 2>&1 &
+slow=$!
+is_stopped() { grep -q 'stopped by SIGSTOP' "$tap_dir/strace" 2>/dev/null; }
+until is_stopped || ! kill -0 $slow 2>/dev/null; do sleep 0.02; done
+pass "a run is stopped after it looked for programs, before it changes anything" is_stopped
+is "$(lab)" 3 "the old version is there"
+start
+for pid in $(awk '/stopped by SIGSTOP/ { print $1 }' "$tap_dir/strace"); do kill -CONT "$pid"; done
+wait $slow
+is "$(lab)" 4 "the change is made"
+is "$(device_status .state) $(bsi exposure --json | jq -r '[.list[].pid] | join(" ")')" "exposed $user" \
+	"and who came meanwhile is exposed"
+stop
+is "$(device_status .state)" protected "until it ends"
+
+# what changes at boot alone
+pass "one for boot" publish add --from "$tap_dir/made/old" --to "$tap_dir/made/fifth" --activation liblab1=boot
+run bsi run
+is "$run_status:$(lab)" 0:4 "published as boot, it waits although nobody uses it"
+like "$(reason)" "held: it changes at the next boot" "and says for what"
+run bsi check --json
+is "$(jq -r .action <<<"$run_out")" hold "the decision says it too"
+run bsi attach
+is "$(lab)" 4 "attach is no boot"
+reboot
+pass "the boot makes the change" bsi attach --boot
+is "$(lab):$(device_status .state)" 5:protected "and it is in effect"
+bsi boot-complete
+pass "one that is live" publish add --from "$tap_dir/made/old" --to "$tap_dir/made/sixth" --activation liblab1=live
+bsi run >/dev/null
+is "$(lab)" 5 "what lies there as boot is exchanged at boot alone, whatever comes"
+run dpkg -i "$packages/lab-other_1.0-1.deb"
+is "$run_status:$(lab)" 0:5 "below dpkg it stays"
+run dpkg -i "$old_deb"
+is "$run_status:$(lab)" 2:5 "which is not begun for a file of it"
+like "$run_err" "liblab1 is held: it changes at the next boot; or replace" "with the reason"
+run bsi detach
+is "$run_status:$(lab)" 10:5 "nor does detach take it off"
+run bsi remove
+is "$run_status:$(lab)" 0:5 "nor remove"
+reboot
+pass "the next boot" bsi attach --boot
+is "$(lab):$(mounted)" 1:0 "leaves the base"
 finish
