@@ -7,6 +7,7 @@
 
 #include "agent/change.h"
 #include "agent/exposed.h"
+#include "agent/restart.h"
 #include "agent/run_dir.h"
 #include "agent/status.h"
 #include "agent/systemd.h"
@@ -222,6 +223,32 @@ static int is_in_force(struct agent *a, bool *ret, struct error *reterr)
 	return 0;
 }
 
+static void say_restarts(struct agent *a, const json_t *restarts)
+{
+	for (size_t i = 0; i < json_array_size(restarts); i++) {
+		const json_t *row = json_array_get(restarts, i);
+		const char *reason = json_string_value(json_object_get(row, "reason"));
+
+		if (reason)
+			context_note(a, "%s", reason);
+	}
+}
+
+/*
+ * Process 1 and a few services started before anything could be attached, so they run the base's
+ * code in every boot. What goes wrong is told, and changes nothing about the boot.
+ */
+static void renew_early(struct agent *a)
+{
+	AUTO_JSON json_t *restarts = restart_after_boot(a), *status = NULL;
+
+	if (!restarts)
+		return;
+	say_restarts(a, restarts);
+	if (status_compose(a, &status, NULL) < 0)
+		context_note(a, "the status could not be renewed");
+}
+
 int agent_boot_complete(struct agent *a, struct error *reterr)
 {
 	struct boot_facts facts;
@@ -241,5 +268,7 @@ int agent_boot_complete(struct agent *a, struct error *reterr)
 		r = store_boot_clear(a->store, reterr);
 	if (r == 0 && is_attached && facts.good != facts.current)
 		r = store_good_set(a->store, facts.current, reterr);
+	if (is_attached)
+		renew_early(a);
 	return r;
 }

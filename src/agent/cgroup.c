@@ -93,7 +93,7 @@ static void take_unit(struct part name, bool is_session, struct cgroup *ret)
 {
 	if (is_session)
 		ret->kind = CGROUP_SESSION;
-	else if (part_is(name, "init.scope"))
+	else if (part_is(name, CGROUP_INIT_UNIT))
 		ret->kind = CGROUP_INIT;
 	else if (ends_in(name, ".service"))
 		ret->kind = CGROUP_SERVICE;
@@ -119,7 +119,7 @@ static void read_path(struct part path, struct cgroup *ret)
 		if (!ends_in(name, ".slice")) {
 			take_unit(name, is_session, ret);
 			ret->is_manager = ret->kind == CGROUP_SESSION && ends_in(name, ".service") &&
-				next_part(&rest, '/', &name) && part_is(name, "init.scope") && !rest.at;
+				next_part(&rest, '/', &name) && part_is(name, CGROUP_INIT_UNIT) && !rest.at;
 			break;
 		}
 		if (is_first)

@@ -17,6 +17,7 @@
 
 #define CGROUP_UNIT_MAX 256 /* with NUL: systemd's names have at most 255 bytes */
 #define CGROUP_TEXT_MAX_BYTES 65536
+#define CGROUP_INIT_UNIT "init.scope" /* where process 1 lives, and each manager in its own group */
 
 enum cgroup_kind {
 	CGROUP_NONE,    /* no unit: no systemd, or a group that somebody else made */

@@ -50,7 +50,7 @@ static bool word_is(const char *at, size_t len, const char *word)
 	return len == strlen(word) && memcmp(at, word, len) == 0;
 }
 
-/* "PATTERN", "PATTERN reboot", "!PATTERN"; without blanks around. */
+/* "PATTERN", "PATTERN boot", "PATTERN reboot", "!PATTERN"; without blanks around. */
 static int parse_rule(const char *at, size_t len, struct reserved *to)
 {
 	enum reserved_kind kind = RESERVED_ASK;
@@ -75,6 +75,8 @@ static int parse_rule(const char *at, size_t len, struct reserved *to)
 			return -BSI_E_FORMAT;
 		if (word_is(at + word, len - word, "reboot"))
 			kind = RESERVED_REBOOT;
+		else if (word_is(at + word, len - word, "boot"))
+			kind = RESERVED_BOOT;
 		else if (!word_is(at + word, len - word, "ask"))
 			return -BSI_E_FORMAT;
 	}
@@ -102,7 +104,7 @@ int reserved_parse(const char *text, size_t len, struct reserved *to, struct err
 			r = parse_rule(line, line_len, to);
 		if (r == -BSI_E_FORMAT)
 			return error_set(reterr, r,
-				"line %zu is no 'UNIT', 'UNIT ask', 'UNIT reboot' or '!UNIT'",
+				"line %zu is no 'UNIT', 'UNIT ask', 'UNIT boot', 'UNIT reboot' or '!UNIT'",
 				n_lines);
 		if (r < 0)
 			return error_set(reterr, r, "line %zu: %s", n_lines, error_text(r));

@@ -21,6 +21,7 @@
 enum reserved_kind {
 	RESERVED_NO,     /* may be restarted */
 	RESERVED_ASK,    /* a person restarts it, when it suits */
+	RESERVED_BOOT,   /* the same; but bsi does, once, when a boot is complete */
 	RESERVED_REBOOT, /* nobody should restart it in a running system */
 };
 

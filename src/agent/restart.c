@@ -101,6 +101,7 @@ struct moment {
 	json_t *exposure;
 	struct restart_gathered gathered;
 	struct restart_plan *plan;
+	bool is_boot; /* only what a boot leaves behind is to be done */
 };
 
 static void moment_done(struct moment *m)
@@ -118,6 +119,7 @@ static int plan_moment(struct agent *a, struct moment *m, const struct manifest 
 	AUTO_DONE(since) struct since since = {.now_utc_s = a->settings.now_utc_s};
 	int r = restart_gather(a, json_object_get(m->exposure, "list"), coming, &m->gathered, reterr);
 
+	m->gathered.facts.is_boot = m->is_boot;
 	if (r == 0)
 		r = restart_plan_make(&m->gathered.facts, &m->plan);
 	/* of a change to come: since the process started */
@@ -136,6 +138,7 @@ int restart_describe(struct agent *a, json_t *exposure, const struct manifest *c
 	return plan_moment(a, &m, coming, reterr);
 }
 
+/* is_boot is set, and nothing else. */
 static int look(struct agent *a, struct moment *ret, struct error *reterr)
 {
 	__attribute__((cleanup(installed_done))) struct installed installed = {0};
@@ -143,7 +146,6 @@ static int look(struct agent *a, struct moment *ret, struct error *reterr)
 	struct graft_host host;
 	int r;
 
-	*ret = (struct moment){0};
 	r = context_installed_or_none(a, &installed);
 	if (r == 0)
 		r = context_host(a, &host, reterr);
@@ -214,6 +216,8 @@ static int take_steps(struct agent *a, const struct moment *m, json_t *results, 
 	for (size_t i = 0; r == 0 && i < m->plan->n_steps; i++) {
 		const struct restart_step *step = &m->plan->steps[i];
 
+		if (m->is_boot && !restart_is_of_boot(&m->gathered.facts, step))
+			continue;
 		if (step->end == RESTART_UNIT) {
 			r = restart_unit(a, m->gathered.systemd, step->unit, results);
 		} else if (step->end == RESTART_ALONG) {
@@ -305,9 +309,9 @@ static void remember(struct agent *a, const json_t *results)
 	context_history(a, "restarted", NULL, text);
 }
 
-int restart_carry_out(struct agent *a, json_t **ret, struct error *reterr)
+static int carry_out(struct agent *a, bool is_boot, json_t **ret, struct error *reterr)
 {
-	AUTO_DONE(moment) struct moment m = {0};
+	AUTO_DONE(moment) struct moment m = {.is_boot = is_boot};
 	AUTO_JSON json_t *results = json_array();
 	int r;
 
@@ -326,17 +330,32 @@ int restart_carry_out(struct agent *a, json_t **ret, struct error *reterr)
 	return r;
 }
 
-json_t *restart_after(struct agent *a)
+int restart_carry_out(struct agent *a, json_t **ret, struct error *reterr)
+{
+	return carry_out(a, false, ret, reterr);
+}
+
+static json_t *restart_part(struct agent *a, bool is_boot)
 {
 	json_t *results = NULL;
 	struct error e = {0};
 
-	if (restart_carry_out(a, &results, &e) < 0)
+	if (carry_out(a, is_boot, &results, &e) < 0)
 		context_note(a, "restarts: %s", e.text[0] ? e.text : "no memory");
 	if (json_array_size(results) > 0)
 		return results;
 	json_decref(results);
 	return NULL;
+}
+
+json_t *restart_after(struct agent *a)
+{
+	return restart_part(a, false);
+}
+
+json_t *restart_after_boot(struct agent *a)
+{
+	return restart_part(a, true);
 }
 
 bool restart_is_automatic(struct agent *a)

@@ -28,5 +28,11 @@ int restart_carry_out(struct agent *a, json_t **ret, struct error *reterr) MUST_
  */
 json_t *restart_after(struct agent *a);
 
+/*
+ * The same when a boot is complete, and only for what had to start before anything could be attached:
+ * process 1, and the units that the lists of reserved ones call `boot`.
+ */
+json_t *restart_after_boot(struct agent *a);
+
 /* Whether the owner lets `run` restart what is exposed. */
 bool restart_is_automatic(struct agent *a);

@@ -136,15 +136,24 @@ static void follow(const struct restart_facts *facts, size_t unit, bool *seen)
 	}
 }
 
+static bool is_forbidden(const struct restart_facts *facts, const struct restart_unit *u)
+{
+	enum reserved_kind reserved = reserved_find(facts->reserved, u->facts.name);
+
+	if (u->is_own)
+		return true;
+	if (facts->is_boot && reserved == RESERVED_BOOT)
+		return false;
+	return u->facts.is_oneshot || reserved != RESERVED_NO;
+}
+
 /* A unit that is taken along, and that must not be restarted; NULL if there is none. */
 static const char *find_forbidden(const struct restart_facts *facts, size_t unit, const bool *seen)
 {
 	for (size_t i = 0; i < facts->n_units; i++) {
 		const struct restart_unit *u = &facts->units[i];
 
-		if (i != unit && seen[i] &&
-			(u->is_own || u->facts.is_oneshot ||
-				reserved_find(facts->reserved, u->facts.name) != RESERVED_NO))
+		if (i != unit && seen[i] && is_forbidden(facts, u))
 			return u->facts.name;
 	}
 	return NULL;
@@ -163,7 +172,7 @@ static void judge(const struct restart_facts *facts, const struct restart_unit *
 			"then start it again", name);
 	else if (reserved == RESERVED_REBOOT)
 		give(v, RESTART_REBOOT, "%s is not restarted in a running system", name);
-	else if (reserved == RESERVED_ASK)
+	else if (reserved == RESERVED_ASK || (reserved == RESERVED_BOOT && !facts->is_boot))
 		give(v, RESTART_ASK, "%s is never restarted by itself; restart it when it suits", name);
 	else if (u->is_own)
 		give(v, RESTART_WAIT, "bsi itself was started by it");
@@ -360,6 +369,14 @@ static size_t oldest_of(const struct restart_facts *facts, size_t process)
 	return oldest;
 }
 
+/* The owner may reserve process 1, as any unit. */
+static bool is_init_reserved(const struct restart_facts *facts)
+{
+	enum reserved_kind reserved = reserved_find(facts->reserved, CGROUP_INIT_UNIT);
+
+	return reserved != RESERVED_NO && !(reserved == RESERVED_BOOT && facts->is_boot);
+}
+
 static enum restart_end judge_program(const struct restart_facts *facts,
 	const struct restart_process *p, char reason[static RESTART_REASON_MAX])
 {
@@ -371,6 +388,9 @@ static enum restart_end judge_program(const struct restart_facts *facts,
 	if (p->activation == ACTIVATION_BOOT) {
 		end = RESTART_REBOOT;
 		why = "it changes at the next boot";
+	} else if (p->place.kind == PLACE_INIT && is_init_reserved(facts)) {
+		why = "systemd does not start itself anew by itself here: 'systemctl daemon-reexec' "
+		      "when it suits";
 	} else if (p->place.kind == PLACE_INIT && facts->was_reexecuted) {
 		end = RESTART_REBOOT;
 		why = "systemd started itself anew already since the change, and keeps old code";
@@ -490,4 +510,12 @@ int restart_plan_make(const struct restart_facts *facts, struct restart_plan **r
 		return r;
 	*ret = take_ptr(plan);
 	return 0;
+}
+
+bool restart_is_of_boot(const struct restart_facts *facts, const struct restart_step *step)
+{
+	if (step->end == RESTART_INIT)
+		return true;
+	return step->end == RESTART_UNIT &&
+	       reserved_find(facts->reserved, step->unit) == RESERVED_BOOT;
 }

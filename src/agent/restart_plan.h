@@ -65,6 +65,7 @@ struct restart_facts {
 	const struct reserved *reserved;
 	bool has_systemd, has_hooks;
 	bool was_reexecuted; /* process 1, since the last change */
+	bool is_boot;        /* a boot was completed just now */
 };
 
 struct restart_step {
@@ -84,6 +85,12 @@ struct restart_plan {
 int restart_plan_make(const struct restart_facts *facts, struct restart_plan **ret) MUST_CHECK;
 void restart_plan_free(struct restart_plan *plan);
 DEFINE_FREEP(restart_plan)
+
+/*
+ * Whether a step is one that a boot leaves behind: what starts before an improvement can be attached,
+ * and is made to be renewed at any time. The plan is of facts with is_boot.
+ */
+bool restart_is_of_boot(const struct restart_facts *facts, const struct restart_step *step);
 
 /* A stable word: "restart", "reboot" ... */
 const char *restart_end_text(enum restart_end end);

@@ -6,9 +6,10 @@
  */
 #include <stdint.h>
 
+#include "agent/cgroup.h"
 #include "agent/context.h"
 
-#define RESTARTED_INIT "init.scope" /* process 1 */
+#define RESTARTED_INIT CGROUP_INIT_UNIT /* process 1 */
 #define RESTARTED_HOOK "restart.d"  /* the owner's programs */
 
 /* An array of names; the caller owns it. NULL without memory: then nothing is known. */

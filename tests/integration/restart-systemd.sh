@@ -45,6 +45,12 @@ if [[ -z ${RESTART_LAB:-} ]]; then
 	service once "" "Type=oneshot\n$lab"
 	service feigns "" "Delegate=yes\nExecStart=/bin/sh -c 'g=/sys/fs/cgroup/system.slice/feigns.service/core.service; mkdir \$g; echo 0 >\$g/cgroup.procs; exec lab stay'"
 	service ghost "" "ExecStart=/bin/sh -c 'g=/sys/fs/cgroup/ghost.slice/core.service; mkdir -p \$g; echo 0 >\$g/cgroup.procs; exec lab stay'"
+	# what starts before anything can be attached, by name
+	service systemd-journald "" "$lab"
+	service systemd-udevd "" "$lab"
+	service systemd-journal-flush "Requires=systemd-journald.service\nAfter=systemd-journald.service" \
+		"Type=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true"
+	for name in basic shutdown; do printf '[Unit]\nDefaultDependencies=no\n' >"$units/$name.target"; done
 	unit dbus.socket <<'END'
 [Unit]
 DefaultDependencies=no
@@ -66,7 +72,7 @@ SuccessAction=exit-force
 FailureAction=exit-force
 [Service]
 Type=oneshot
-TimeoutStartSec=150
+TimeoutStartSec=240
 Environment=RESTART_LAB=$tap_dir BSI_TESTS=$BSI_TESTS BSI_STAGE=$BSI_STAGE BSI_BUILD=$BSI_BUILD
 ExecStart=/bin/bash $(realpath "$0")
 StandardOutput=append:$tap_dir/out
@@ -75,7 +81,7 @@ END
 	printf '[Unit]\nDefaultDependencies=no\nWants=dbus.socket test.service\nAfter=dbus.socket\n' >"$units/test.target"
 	: >"$tap_dir/out"
 	tap_finished=yes
-	run timeout -k 5 170 unshare --uts --ipc bash -c '. "$BSI_TESTS/../demo/lab.sh"; lab_enter "$@"' lab "$tap_dir" \
+	run timeout -k 5 260 unshare --uts --ipc bash -c '. "$BSI_TESTS/../demo/lab.sh"; lab_enter "$@"' lab "$tap_dir" \
 		bash "$0" become "$tap_dir/groups" "$group" "$units" "$tap_dir" /usr/lib/lab/liblab.so.1
 	cat "$tap_dir/out"
 	if ! grep -q '^1\.\.' "$tap_dir/out"; then
@@ -189,6 +195,69 @@ sed -e "s|^ExecStart=[^ ]*|ExecStart=$BSI_STAGE/usr/bin/bsi|" -e 's/^\[Unit\]/&\
 systemctl daemon-reload
 run systemctl start bsi.service
 is "$run_status:$(systemctl show -P ExecMainStatus bsi.service):$(lab)" 0:0:2 "bsi.service does its work under systemd"
+# A reboot, as far as programs see it: what is early maps the base's library, and so does a service.
+early="systemd-journald systemd-udevd"
+reboot() {
+	bsi detach --force
+	rm -rf /run/bsi
+	systemctl stop core.service leaf.service part.service workers.service broken.service dies.service keeps.service feigns.service
+	systemctl daemon-reexec
+	for name in $early core; do systemctl restart "$name.service"; done
+	systemctl start systemd-journal-flush.service
+	for name in $early core; do before[$name]=$(main "$name"); done
+	for name in $early core; do until grep -q liblab "/proc/${before[$name]}/maps"; do sleep 0.02; done; done
+	bsi attach --boot >/dev/null
+}
+exposed() { bsi exposure --json | jq -r --arg unit "$1" '[.list[] | select(.unit == $unit)] | length'; }
+reboot
+is "$(lab):$(jq .content.attempts /var/lib/bsi/boot)" 2:1 "a boot attaches, and is counted"
+for name in $early core; do is "$(exposed "$name.service")" 1 "$name.service started before that"; done
+is "$(exposed init.scope)" 1 "and process 1"
+run bsi boot-complete
+is "$run_status" 0 "the boot is complete"
+like "$run_err" "restarts systemd-journald.service" "and renews what was early"
+for name in $early; do
+	isnt "$(main "$name")" "${before[$name]}" "$name.service is another process now"
+	is "$(systemctl show -P ActiveState "$name.service"):$(exposed "$name.service")" active:0 "which runs the new code"
+done
+is "$(systemctl show -P ActiveState systemd-journal-flush.service)" active "what belongs to one of them as well"
+is "$(exposed init.scope)" 0 "process 1 does"
+is "$(main core):$(exposed core.service)" "${before[core]}:1" "and nobody else was touched"
+like "$(bsi history --json | jq -r '.[0] | "\(.event) \(.detail.reason)"')" \
+	"^restarted systemd-journald.service restarted, systemd-udevd.service restarted, init.scope restarted$" "the history has it"
+for name in $early; do before[$name]=$(main "$name"); done
+run bsi boot-complete
+is "$run_status$run_err$(main systemd-journald)" "0${before[systemd-journald]}" "once"
+bsi detach --force
+rm -rf /run/bsi
+bsi attach --boot >/dev/null
+run bsi boot-complete
+is "$run_status$run_err$(main systemd-journald)$(main systemd-udevd)" "0${before[systemd-journald]}${before[systemd-udevd]}" \
+	"where nobody early is exposed, nothing is done"
+printf 'systemd-udevd.service\ninit.scope\n' >/etc/bsi/reserved.d/70-early.conf
+reboot
+run bsi boot-complete
+isnt "$(main systemd-journald)" "${before[systemd-journald]}" "after the next boot the journal is renewed"
+is "$(main systemd-udevd):$(exposed init.scope)" "${before[systemd-udevd]}:1" "and not what the owner keeps"
+rm /etc/bsi/reserved.d/70-early.conf
+
+# the boot unit in a system that is up, and at its end; process 1 itself uses a component that waits
+sed -e "s|/usr/bin/bsi|$BSI_STAGE/usr/bin/bsi|g" -e '/^\(Documentation\|Wants\|After\|Before\|RequiresMountsFor\)=/d' \
+	"$(find "$BSI_STAGE" -name bsi-boot.service)" >"$RESTART_LAB/units/bsi-boot.service"
+systemctl daemon-reload
+rm -rf /run/bsi
+systemctl start basic.target bsi-boot.service
+is "$(test -e /var/lib/bsi/boot; echo $?):$(lab)" 1:2 "a boot unit that is started in a system that is up is no boot"
+name=$(grep -o '/run/bsi/image/[^ ]*liblab1-[0-9a-f]*' /proc/self/mountinfo | head -n 1)
+echo "idle ${name##*/}" >/run/bsi/activation
+systemctl daemon-reexec
+systemctl stop bsi-boot.service
+is "$(lab)" 2 "stopped, it leaves what its programs would not bear"
+systemctl start bsi-boot.service
+systemctl start shutdown.target
+is "$(systemctl is-system-running)" stopping "when the system goes down"
+until [[ $(systemctl show -P ActiveState bsi-boot.service) != deactivating ]]; do sleep 0.02; done
+is "$(systemctl show -P ActiveState bsi-boot.service):$(lab)" inactive:1 "everything goes"
 # or the end would wait for it
 systemctl kill --signal=KILL box.scope
 finish

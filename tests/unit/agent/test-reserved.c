@@ -18,20 +18,20 @@
 static void test_reserved_last_rule_decides(void **state)
 {
 	static const char text[] = "# sessions\n\n  getty@*.service\t \ndbus.service   reboot\n"
-				   "*.scope ask\n!getty@tty9.service\nlast.service";
+				   "*.scope ask\nearly.service boot\n!getty@tty9.service\nlast.service";
 	static const struct {
 		const char *unit;
 		enum reserved_kind kind;
 	} rows[] = {{"getty@tty1.service", RESERVED_ASK}, {"getty@tty9.service", RESERVED_NO},
 		{"dbus.service", RESERVED_REBOOT}, {"dbus.service.d", RESERVED_NO},
 		{"session-1.scope", RESERVED_ASK}, {"ssh.service", RESERVED_NO},
-		{"# sessions", RESERVED_NO}, {"last.service", RESERVED_ASK}};
+		{"early.service", RESERVED_BOOT}, {"# sessions", RESERVED_NO}, {"last.service", RESERVED_ASK}};
 	struct reserved r = {0};
 	struct error e;
 
 	(void)state;
 	assert_int_equal(reserved_parse(text, sizeof text - 1, &r, &e), 0);
-	assert_int_equal(r.n_rules, 5);
+	assert_int_equal(r.n_rules, 6);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		assert_int_equal(reserved_find(&r, rows[i].unit), rows[i].kind);
 	reserved_done(&r);
@@ -39,7 +39,7 @@ static void test_reserved_last_rule_decides(void **state)
 
 static void test_reserved_refuses_by_line(void **state)
 {
-	static const char *const bad[] = {"\n!", "\n! a.service", "\na b", "\na ask now", "\n!a ask",
+	static const char *const bad[] = {"\n!", "\n! a.service", "\na b", "\na ask now", "\n!a boot", "\na boots", "\n!a ask",
 		"\na/b", "\na\001b", "\na.service\r", "\nrebooted.service REBOOT"};
 
 	(void)state;

@@ -40,6 +40,7 @@ struct row {
 	const char *reserved;
 	bool no_systemd, has_hooks;
 	const char *plan, *says;
+	const char *boot; /* the steps that a boot leaves, as in plan; NULL: no boot was completed */
 };
 
 static const struct row rows[] = {
@@ -199,6 +200,41 @@ static const struct row rows[] = {
 	{.what = "a worker that cannot be told is none of its parent's",
 		.processes = {{10, 1, PLACE_PROGRAM, ""}, {11, 10, PLACE_PROGRAM, "", .trouble = RESTART_UNTOLD}},
 		.plan = "ask:10 ask:11", .says = "cannot be told"},
+	{.what = "what a boot leaves is a person's at any other time",
+		.units = {{.name = "early.service"}},
+		.processes = {{10, 1, PLACE_SERVICE, "early.service"}}, .reserved = "early.service boot",
+		.plan = "ask:early.service"},
+	{.what = "a boot renews what it leaves, and process 1, and nothing else",
+		.units = {{.name = "early.service"}, {.name = "a.service"}, {.name = "dbus.service"}},
+		.processes = {{10, 1, PLACE_SERVICE, "early.service"}, {11, 1, PLACE_SERVICE, "a.service"},
+			{12, 1, PLACE_SERVICE, "dbus.service"}, {1, 0, PLACE_INIT, "init.scope"}},
+		.reserved = "early.service boot\ndbus.service reboot",
+		.plan = "restart:a.service restart:early.service reexecute:1 reboot:dbus.service",
+		.boot = "restart:early.service reexecute:1"},
+	{.what = "once",
+		.units = {{.name = "early.service", .was_restarted = true}},
+		.processes = {{10, 1, PLACE_SERVICE, "early.service"}}, .reserved = "early.service boot",
+		.plan = "ask:early.service", .boot = ""},
+	{.what = "with what works once, and is one of them itself",
+		.units = {{.name = "early.service", .along = "flush.service"},
+			{.name = "flush.service", .is_oneshot = true}},
+		.processes = {{10, 1, PLACE_SERVICE, "early.service"}},
+		.reserved = "early.service boot\nflush.service boot", .plan = "restart:early.service",
+		.boot = "restart:early.service"},
+	{.what = "and not with what is none of them",
+		.units = {{.name = "early.service", .along = "settle.service"},
+			{.name = "settle.service", .is_oneshot = true}},
+		.processes = {{10, 1, PLACE_SERVICE, "early.service"}}, .reserved = "early.service boot",
+		.plan = "ask:early.service", .boot = ""},
+	{.what = "the owner keeps both as they are",
+		.units = {{.name = "early.service"}},
+		.processes = {{10, 1, PLACE_SERVICE, "early.service"}, {1, 0, PLACE_INIT, "init.scope"}},
+		.reserved = "early.service boot\nearly.service\ninit.scope\n",
+		.plan = "ask:early.service ask:1", .boot = ""},
+	{.what = "in a boot that is complete what only a reboot changes stays",
+		.units = {{.name = "early.service"}},
+		.processes = {{10, 1, PLACE_SERVICE, "early.service", .activation = ACTIVATION_BOOT}},
+		.reserved = "early.service boot", .plan = "reboot:early.service", .boot = ""},
 };
 
 static void split(const char *names, struct unit_names *ret, char *storage[N_MAX])
@@ -260,6 +296,7 @@ static void scene_make(struct scene *s, const struct row *row)
 	s->facts.reserved = &s->reserved;
 	s->facts.has_systemd = !row->no_systemd;
 	s->facts.has_hooks = row->has_hooks;
+	s->facts.is_boot = row->boot != NULL;
 }
 
 static void scene_done(struct scene *s)
@@ -270,6 +307,31 @@ static void scene_done(struct scene *s)
 			free(s->along[i][k]);
 		}
 	reserved_done(&s->reserved);
+}
+
+/* "END:UNIT" or "END:PID". */
+static size_t write_step(const struct scene *s, const struct restart_step *step, char *out,
+	size_t out_len)
+{
+	const struct restart_process *p = &s->processes[step->first];
+
+	if (step->unit && p->place.kind == PLACE_SERVICE && p->place.is_confirmed)
+		return (size_t)snprintf(out, out_len, "%s:%s", restart_end_text(step->end), step->unit);
+	return (size_t)snprintf(out, out_len, "%s:%d", restart_end_text(step->end), (int)p->pid);
+}
+
+static void check_boot(const struct scene *s, const struct restart_plan *plan, const char *wanted)
+{
+	char got[512] = "";
+	size_t at = 0;
+
+	for (size_t k = 0; k < plan->n_steps; k++) {
+		if (!restart_is_of_boot(&s->facts, &plan->steps[k]))
+			continue;
+		at += (size_t)snprintf(got + at, sizeof got - at, "%s", at > 0 ? " " : "");
+		at += write_step(s, &plan->steps[k], got + at, sizeof got - at);
+	}
+	assert_string_equal(got, wanted);
 }
 
 static void test_plan_ends_each_process_once(void **state)
@@ -286,19 +348,16 @@ static void test_plan_ends_each_process_once(void **state)
 		assert_int_equal(restart_plan_make(&s.facts, &plan), 0);
 		for (size_t k = 0; k < plan->n_steps; k++) {
 			const struct restart_step *step = &plan->steps[k];
-			const struct restart_process *p = &s.processes[step->first];
 
 			assert_true(step->first < s.facts.n_processes);
 			assert_int_equal(plan->step_of[step->first], k);
 			assert_int_not_equal(step->reason[0], '\0');
-			at += (size_t)snprintf(got + at, sizeof got - at, "%s%s:", k ? " " : "",
-				restart_end_text(step->end));
-			if (step->unit && p->place.kind == PLACE_SERVICE && p->place.is_confirmed)
-				at += (size_t)snprintf(got + at, sizeof got - at, "%s", step->unit);
-			else
-				at += (size_t)snprintf(got + at, sizeof got - at, "%d", (int)p->pid);
+			at += (size_t)snprintf(got + at, sizeof got - at, "%s", k ? " " : "");
+			at += write_step(&s, step, got + at, sizeof got - at);
 		}
 		assert_string_equal(got, rows[i].plan);
+		if (rows[i].boot)
+			check_boot(&s, plan, rows[i].boot);
 		for (size_t k = 0; k < s.facts.n_processes; k++)
 			assert_true(plan->step_of[k] < plan->n_steps);
 		if (rows[i].says)
