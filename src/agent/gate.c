@@ -9,23 +9,10 @@
 
 #define NAMED_MAX 5 /* programs that a reason names */
 
-/* A component that would change, and whose activation asks for care. */
-struct candidate {
-	const char *name;
-	const struct fit_component *wanted;  /* NULL: it would go off */
-	const struct graft_mount *attached;  /* one of its mounts; NULL: it would come */
-	const struct component *was;         /* what is attached; NULL if nobody knows any more */
-	enum activation activation;
-};
-
-struct candidates {
-	struct candidate *list;
-	size_t n;
-};
-
-static void candidates_done(struct candidates *c)
+void gate_candidates_done(struct gate_candidates *c)
 {
 	free(c->list);
+	*c = (struct gate_candidates){0};
 }
 
 void gate_done(struct gate *g)
@@ -57,7 +44,7 @@ static const struct graft_mount *find_attached(const struct graft_state *state, 
 	return NULL;
 }
 
-static bool is_candidate(const struct candidates *c, const char *name)
+static bool is_candidate(const struct gate_candidates *c, const char *name)
 {
 	for (size_t i = 0; i < c->n; i++)
 		if (strcmp(c->list[i].name, name) == 0)
@@ -70,11 +57,11 @@ static enum activation stricter(enum activation a, enum activation b)
 	return a > b ? a : b;
 }
 
-static void add_candidate(struct candidates *c, const char *name,
+static void add_candidate(struct gate_candidates *c, const char *name,
 	const struct fit_component *wanted, const struct graft_mount *attached,
 	const struct kept *kept)
 {
-	struct candidate x = {.name = name, .wanted = wanted, .attached = attached};
+	struct gate_candidate x = {.name = name, .wanted = wanted, .attached = attached};
 
 	if (is_candidate(c, name))
 		return;
@@ -95,11 +82,12 @@ static bool is_unchanged(const struct fit_component *wanted, const struct graft_
 	       digest_equal(&wanted->component->image.digest, &attached->digest);
 }
 
-static int find_candidates(const struct fit *fit, const struct graft_state *state,
-	const struct kept *kept, struct candidates *ret)
+int gate_find_candidates(const struct fit *fit, const struct graft_state *state,
+	const struct kept *kept, struct gate_candidates *ret)
 {
 	size_t n_fit = fit ? fit->n_components : 0;
 
+	*ret = (struct gate_candidates){0};
 	ret->list = calloc(n_fit + state->n_mounts + 1, sizeof *ret->list);
 	if (!ret->list)
 		return -ENOMEM;
@@ -124,7 +112,7 @@ static int find_candidates(const struct fit *fit, const struct graft_state *stat
 }
 
 /* The files of a candidate in each image that it ever had here; targets NULL: only their number. */
-static size_t add_older(const struct candidate *x, const struct kept *kept,
+static size_t add_older(const struct gate_candidate *x, const struct kept *kept,
 	struct exposure_target *targets)
 {
 	size_t n = 0;
@@ -143,7 +131,7 @@ static size_t add_older(const struct candidate *x, const struct kept *kept,
 	return n;
 }
 
-static size_t count_targets(const struct candidates *c, const struct kept *kept)
+static size_t count_targets(const struct gate_candidates *c, const struct kept *kept)
 {
 	size_t n = 0;
 
@@ -159,7 +147,7 @@ static size_t count_targets(const struct candidates *c, const struct kept *kept)
  * Who maps what lies there now: the base's files, or those of the image; or an image that lay there
  * before a package replaced the file below it.
  */
-static int scan(struct agent *a, const struct candidates *c, const struct kept *kept,
+static int scan(struct agent *a, const struct gate_candidates *c, const struct kept *kept,
 	struct exposure_report **ret, struct error *reterr)
 {
 	AUTO_FREE struct exposure_target *targets = calloc(count_targets(c, kept) + 1, sizeof *targets);
@@ -170,7 +158,7 @@ static int scan(struct agent *a, const struct candidates *c, const struct kept *
 	if (!targets)
 		return -ENOMEM;
 	for (size_t i = 0; i < c->n; i++) {
-		const struct candidate *x = &c->list[i];
+		const struct gate_candidate *x = &c->list[i];
 
 		for (size_t k = 0; x->wanted && k < x->wanted->component->n_files; k++)
 			if (x->wanted->files[k] >= 0)
@@ -216,7 +204,7 @@ static bool name_users(const struct exposure_report *report, const char *compone
 	return n > 0;
 }
 
-static bool must_hold(const struct candidate *x, const struct exposure_report *report,
+static bool must_hold(const struct gate_candidate *x, const struct exposure_report *report,
 	char reason[static FIT_PROBLEM_MAX])
 {
 	char users[FIT_PROBLEM_MAX - 64];
@@ -231,27 +219,13 @@ static bool must_hold(const struct candidate *x, const struct exposure_report *r
 	return true;
 }
 
-int gate_look(struct agent *a, const struct fit *fit, const struct graft_state *state,
-	const struct kept *kept, enum gate_flags flags, struct gate *ret, struct error *reterr)
+int gate_judge(const struct gate_candidates *c, const struct exposure_report *report, struct gate *ret)
 {
-	__attribute__((cleanup(candidates_done))) struct candidates candidates = {0};
-	AUTO(exposure_report) struct exposure_report *report = NULL;
-	int r;
-
-	*ret = (struct gate){0};
-	if (flags & GATE_BOOT)
-		return 0;
-	r = find_candidates(fit, state, kept, &candidates);
-	if (r < 0 || candidates.n == 0)
-		return r;
-	r = scan(a, &candidates, kept, &report, reterr);
-	if (r < 0)
-		return r;
-	ret->holds = calloc(candidates.n, sizeof *ret->holds);
+	*ret = (struct gate){.holds = calloc(c->n + 1, sizeof *ret->holds)};
 	if (!ret->holds)
 		return -ENOMEM;
-	for (size_t i = 0; i < candidates.n; i++) {
-		const struct candidate *x = &candidates.list[i];
+	for (size_t i = 0; i < c->n; i++) {
+		const struct gate_candidate *x = &c->list[i];
 		struct gate_hold *hold = &ret->holds[ret->n_holds];
 
 		if (!must_hold(x, report, hold->reason))
@@ -265,4 +239,21 @@ int gate_look(struct agent *a, const struct fit *fit, const struct graft_state *
 		ret->n_holds++;
 	}
 	return 0;
+}
+
+int gate_look(struct agent *a, const struct fit *fit, const struct graft_state *state,
+	const struct kept *kept, enum gate_flags flags, struct gate *ret, struct error *reterr)
+{
+	AUTO_DONE(gate_candidates) struct gate_candidates candidates = {0};
+	AUTO(exposure_report) struct exposure_report *report = NULL;
+	int r;
+
+	*ret = (struct gate){0};
+	if (flags & GATE_BOOT)
+		return 0;
+	r = gate_find_candidates(fit, state, kept, &candidates);
+	if (r < 0 || candidates.n == 0)
+		return r;
+	r = scan(a, &candidates, kept, &report, reterr);
+	return r < 0 ? r : gate_judge(&candidates, report, ret);
 }

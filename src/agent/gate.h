@@ -9,6 +9,7 @@
 #include "agent/context.h"
 #include "agent/fit.h"
 #include "agent/kept.h"
+#include "graft/exposure.h"
 #include "graft/state.h"
 
 enum gate_flags {
@@ -17,8 +18,8 @@ enum gate_flags {
 
 struct gate_hold {
 	char *component;
-	bool is_attached;      /* what lies there now stays */
-	struct digest image;   /* of that */
+	bool is_attached;    /* what lies there now stays */
+	struct digest image; /* of that */
 	char reason[FIT_PROBLEM_MAX];
 };
 
@@ -27,10 +28,35 @@ struct gate {
 	size_t n_holds;
 };
 
-/* fit may be NULL: everything would go off. gate_done() ends *ret. */
+/* A component that would change, and whose activation asks for care. All is borrowed. */
+struct gate_candidate {
+	const char *name;
+	const struct fit_component *wanted; /* NULL: it would go off */
+	const struct graft_mount *attached; /* one of its mounts; NULL: it would come */
+	const struct component *was;        /* what is attached; NULL if nobody knows any more */
+	enum activation activation;         /* the stricter one of what comes and what was */
+};
+
+struct gate_candidates {
+	struct gate_candidate *list;
+	size_t n;
+};
+
+/* What would change now, each component once. fit may be NULL: everything would go off. 0 or
+ * -ENOMEM. */
+int gate_find_candidates(const struct fit *fit, const struct graft_state *state,
+	const struct kept *kept, struct gate_candidates *ret) MUST_CHECK;
+void gate_candidates_done(struct gate_candidates *c);
+
+/* Which of them may not, by who maps what. 0 or -ENOMEM; gate_done() ends *ret in any case. */
+int gate_judge(const struct gate_candidates *c, const struct exposure_report *report,
+	struct gate *ret) MUST_CHECK;
+
+/* Both, with a look at every process. fit may be NULL: everything would go off. gate_done() ends
+ * *ret. */
 int gate_look(struct agent *a, const struct fit *fit, const struct graft_state *state,
-	const struct kept *kept, enum gate_flags flags, struct gate *ret, struct error *reterr)
-	MUST_CHECK;
+	const struct kept *kept, enum gate_flags flags, struct gate *ret,
+	struct error *reterr) MUST_CHECK;
 void gate_done(struct gate *g);
 
 const struct gate_hold *gate_find(const struct gate *g, const char *component);
