@@ -107,12 +107,15 @@ static void kill_all(struct run *run)
 		(void)kill(run->tasks[i], SIGKILL);
 	while (run->n_tasks > 0) {
 		int status;
-		pid_t pid = waitpid(run->tasks[0], &status, __WALL);
+		/* whoever comes: the first thread of a process cannot be reaped before its others */
+		pid_t pid = waitpid(-1, &status, __WALL);
 
 		if (pid < 0 && errno == EINTR)
 			continue;
-		if (pid < 0 || !WIFSTOPPED(status))
-			forget(run, run->tasks[0]);
+		if (pid < 0)
+			return;
+		if (!WIFSTOPPED(status))
+			forget(run, pid);
 	}
 }
 
