@@ -58,6 +58,7 @@ static const struct verdict verdicts[] = {
 	VERDICT(STATE) = {"state", "the state on disk is damaged", EXIT_STATUS_STATE},
 	VERDICT(REFUSED) = {"refused", "refused by the planner", EXIT_STATUS_REFUSED},
 	VERDICT(SETUP) = {"setup", "the system is not set up for it", EXIT_STATUS_FAILED},
+	VERDICT(WORKER) = {"worker", "a worker ended before its work was done", EXIT_STATUS_FAILED},
 };
 _Static_assert(ARRAY_SIZE(verdicts) == BSI_E_MAX - BSI_E_FORMAT, "a verdict for each code");
 

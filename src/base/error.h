@@ -40,6 +40,7 @@ enum bsi_error {
 	BSI_E_STATE,         /* our own state on disk is damaged */
 	BSI_E_REFUSED,       /* the planner refuses to publish this */
 	BSI_E_SETUP,         /* the system is not set up for improvements */
+	BSI_E_WORKER,        /* a process without rights ended before its work was done */
 	BSI_E_MAX,
 };
 
