@@ -12,8 +12,7 @@
 
 #define DECODE_ATTEMPTS 2U
 
-static bool is_usable(const struct agent *a, const struct fit_component *c,
-	const struct payload *p)
+static bool is_usable(const struct agent *a, const struct fit_component *c, const struct payload *p)
 {
 	if (!unpack_is_known(p) || p->memory_bytes > a->settings.memory_max_bytes)
 		return false;
@@ -21,8 +20,8 @@ static bool is_usable(const struct agent *a, const struct fit_component *c,
 }
 
 /* The smallest usable payload that is larger than the one before; NULL if there is none. */
-static const struct payload *pick_payload(const struct agent *a, const struct fit_component *c,
-	const struct payload *before)
+static const struct payload *pick_payload(
+	const struct agent *a, const struct fit_component *c, const struct payload *before)
 {
 	const struct payload *best = NULL;
 
@@ -77,9 +76,16 @@ static int open_committed(struct store *store, const struct store_image *image,
 	return 0;
 }
 
+/* What may be another thing the next moment: the base files, and what befell the worker. */
+static bool is_worth_another_try(int r)
+{
+	return r == -BSI_E_MISMATCH || r == -BSI_E_WORKER;
+}
+
 /*
  * The image out of a payload that is here. A base file that was cut or written to while a delta was
- * made into an image of it may be whole the next moment: such a delta is tried once more.
+ * made into an image of it may be whole the next moment, and a worker that died may live: once
+ * more.
  */
 static int decode_payload(struct agent *a, const struct fit_component *c,
 	const struct payload *payload, int fd, struct store_image **ret, struct error *reterr)
@@ -91,8 +97,10 @@ static int decode_payload(struct agent *a, const struct fit_component *c,
 
 		if (r == 0)
 			r = unpack(c, payload, fd, *ret, reterr);
-		if (r != -BSI_E_MISMATCH || attempt == DECODE_ATTEMPTS)
+		if (!is_worth_another_try(r) || attempt == DECODE_ATTEMPTS)
 			return r;
+		context_note(a, "%s: payload %s: %s; trying once more", c->component->name,
+			payload->kind, reterr->text[0] ? reterr->text : error_text(r));
 		store_image_free(take_ptr(*ret));
 		*reterr = (struct error){0};
 	}
@@ -134,8 +142,8 @@ static bool is_payloads_own(int r)
 	return r <= -BSI_E_FORMAT && r != -BSI_E_TRANSFER && r != -BSI_E_BUSY;
 }
 
-static int obtain_image(struct agent *a, struct remote *remote, struct fit_component *c,
-	struct error *reterr)
+static int obtain_image(
+	struct agent *a, struct remote *remote, struct fit_component *c, struct error *reterr)
 {
 	const struct payload *payload = pick_payload(a, c, NULL), *next;
 	struct error failed;

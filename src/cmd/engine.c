@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -540,5 +541,7 @@ int main(int argc, char **argv)
 	}
 	/* files and directories of the state are nobody else's, whatever the caller's umask */
 	(void)umask(0022);
+	/* who ignores the end of children hands that on, and it could not be waited for */
+	(void)signal(SIGCHLD, SIG_DFL);
 	return program_main(&program, argc, argv);
 }
