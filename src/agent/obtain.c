@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -11,12 +12,18 @@
 #include "store/image.h"
 
 #define DECODE_ATTEMPTS 2U
+#define MEGABYTE 1e6
+
+/* For any base, or for the set that is here. */
+static bool is_meant(const struct fit_component *c, const struct payload *p)
+{
+	return !p->set || strcmp(p->set, c->component->sets[c->match.set].name) == 0;
+}
 
 static bool is_usable(const struct agent *a, const struct fit_component *c, const struct payload *p)
 {
-	if (!unpack_is_known(p) || p->memory_bytes > a->settings.memory_max_bytes)
-		return false;
-	return !p->set || strcmp(p->set, c->component->sets[c->match.set].name) == 0;
+	return is_meant(c, p) && unpack_is_known(p) &&
+	       p->memory_bytes <= a->settings.memory_max_bytes;
 }
 
 /* The smallest usable payload that is larger than the one before; NULL if there is none. */
@@ -54,6 +61,41 @@ void obtain_need(const struct agent *a, const struct fit *fit, struct obtain_nee
 		ret->n_images++;
 		ret->image_bytes += c->component->image.size;
 		ret->download_bytes += p ? p->size : 0;
+	}
+}
+
+static void note_unused(const struct agent *a, const struct fit_component *c,
+	const struct payload *p, const char *why, const struct payload *taken)
+{
+	context_note(a, "%s: payload %s (%s) cannot be used: %s%s%s", c->component->name, p->kind,
+		p->set ? p->set : "any base", why, taken ? "; taking " : "",
+		taken ? taken->kind : "");
+}
+
+/*
+ * Say of each payload that would be less to load why it is not tried: of those larger than the one
+ * before (or NULL) and smaller than the one taken (or NULL).
+ */
+static void note_passed_over(const struct agent *a, const struct fit_component *c,
+	const struct payload *before, const struct payload *taken)
+{
+	for (size_t i = 0; i < c->component->n_payloads; i++) {
+		const struct payload *p = &c->component->payloads[i];
+		char why[128];
+
+		if (!is_meant(c, p) || is_usable(a, c, p) || (before && p->size <= before->size) ||
+			(taken && p->size >= taken->size))
+			continue;
+		if (!unpack_is_known(p))
+			(void)snprintf(why, sizeof why,
+				"this bsi does not know version %" PRIu64 " of that kind",
+				p->version);
+		else
+			(void)snprintf(why, sizeof why,
+				"it takes %.1f MB of memory, and %.1f MB are allowed",
+				(double)p->memory_bytes / MEGABYTE,
+				(double)a->settings.memory_max_bytes / MEGABYTE);
+		note_unused(a, c, p, why, taken);
 	}
 }
 
@@ -149,6 +191,7 @@ static int obtain_image(
 	struct error failed;
 	int r;
 
+	note_passed_over(a, c, NULL, payload);
 	if (!payload)
 		return no_payload(a, reterr);
 	for (;;) {
@@ -160,9 +203,8 @@ static int obtain_image(
 		if (!next || !is_payloads_own(r))
 			return error_set(reterr, r, "%s",
 				failed.code == r && failed.text[0] ? failed.text : error_text(r));
-		context_note(a, "%s: payload %s (%s) cannot be used: %s; taking %s",
-			c->component->name, payload->kind, payload->set ? payload->set : "any base",
-			failed.text[0] ? failed.text : error_text(r), next->kind);
+		note_unused(a, c, payload, failed.text[0] ? failed.text : error_text(r), next);
+		note_passed_over(a, c, payload, next);
 		payload = next;
 	}
 }

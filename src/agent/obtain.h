@@ -29,8 +29,8 @@ void obtain_need(const struct agent *a, const struct fit *fit, struct obtain_nee
  * stay open as fit_component.image_fd.
  *
  * Of a component's payloads the smallest that this device can use is taken: known kind and version,
- * made for the base set that is here, within settings.memory_max_bytes. Where a delta fails, the
- * next one is taken, and a note says why.
+ * made for the base set that is here, within settings.memory_max_bytes. A note says of each
+ * smaller one why it is not. Where a delta fails, the next one is taken, and a note says why.
  */
 int obtain_images(struct agent *a, struct remote *remote, struct fit *fit, struct error *reterr)
 	MUST_CHECK;

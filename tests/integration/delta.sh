@@ -23,9 +23,7 @@ smaller=$(jq '[.components[] | (.payloads[] | select(.kind == "full") | .bytes) 
 is "$smaller" true "each is smaller than the full payload"
 full_bytes=$(jq '[.components[].payloads[] | select(.kind == "full") | .bytes] | add' <<<"$run_out")
 delta_bytes=$(jq '[.components[].payloads[] | select(.kind == "delta") | .bytes] | add' <<<"$run_out")
-least_delta=$(jq '[.components[].payloads[] | select(.kind == "delta") | .memory_bytes] | min' <<<"$run_out")
 most_full=$(jq '[.components[].payloads[] | select(.kind == "full") | .memory_bytes] | max' <<<"$run_out")
-diag "memory: deltas from $least_delta bytes, full up to $most_full bytes"
 diag "full $full_bytes bytes, deltas $delta_bytes bytes"
 pass "the repository verifies" bsi-publish verify "$repo"
 
@@ -54,18 +52,37 @@ is "$run_status" 0 "with damaged deltas it installs from full payloads"
 like "$run_err" "payload delta .* cannot be used: .*; taking full" "and says why"
 is "$(images)" "$from_deltas" "the images are the same, byte for byte"
 
-# little memory: the delta is passed over without a try
-cp -a "$repo" "$tap_dir/small"
-rm "$tap_dir/small"/targets/*/*.delta
-fresh "$tap_dir/small"
-memory=$(((least_delta - 1) / 1000000))
-if ((memory * 1000000 > most_full)); then
-	run bsi install --memory "$memory"
-	is "$run_status" 0 "a device with little memory takes the full payload at once"
-	unlike "$run_err" "cannot be used" "without asking for the delta"
-else
-	skip "a device with little memory" "these deltas need no more memory than full payloads"
-fi
+# What a device cannot use is passed over without a try, and it says why: the payload is not even there.
+full=$tap_dir/full
+cp -a "$repo" "$full"
+rm "$full"/targets/*/*.delta
+# signed NAME STATEMENT: the same repository in $tap_dir/NAME, with other words about its payloads
+signed() {
+	cp -a "$full" "$tap_dir/$1"
+	python3 "$BSI_TESTS/integration/resign.py" "$tap_dir/$1" "$keys" "$repo-online" "$base" "$2" ||
+		not_ok "a repository is signed anew"
+	fresh "$tap_dir/$1"
+}
+memory=$((most_full / 1000000 + 1))
+signed large 'if p["kind"] == "delta": p["memory_bytes"] = '"$((memory * 1000000 + 1500000))"
+run bsi install --memory "$memory"
+is "$run_status" 0 "a delta that takes more memory than allowed: the full payload is taken" || diag "$run_err"
+like "$run_err" "payload delta \([^)]+\) cannot be used: it takes $((memory + 1))\.5 MB of memory, and $memory\.0 MB are allowed; taking full" "and why is said"
+is "$(images)" "$from_deltas" "the image is the same"
+
+signed later 'if p["kind"] == "delta": p["version"] += 1'
+version=$(jq '[.components[].payloads[] | select(.kind == "delta") | .version] | max + 1' "$repo"/targets/*/*.manifest-1.json)
+run bsi install
+is "$run_status" 0 "a delta of a later format version: the full payload is taken" || diag "$run_err"
+like "$run_err" "payload delta \([^)]+\) cannot be used: this bsi does not know version $version of that kind; taking full" "and why is said"
+is "$(images)" "$from_deltas" "the image is the same"
+
+signed none 'p["version"] += 1'
+run bsi install
+is "$run_status" 11 "payloads of later versions alone: nothing is installed"
+like "$run_err" "payload full \(any base\) cannot be used: this bsi does not know version" "each is named"
+like "$run_err" "no payload of a kind that this bsi knows" "and why nothing was taken"
+is "$(images)" "" "nothing was brought"
 
 run publish add --from "$cache/old" --to "$cache/new" --no-deltas --json
 is "$(jq '[.components[].payloads[].kind] | unique | join(",")' -r <<<"$run_out")" full "--no-deltas makes full payloads alone" || diag "$run_err"
