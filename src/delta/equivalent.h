@@ -3,7 +3,7 @@
 /*
  * Is a rebuilt ELF file the same program as the one before? Every allocated byte is compared, with
  * references resolved on both sides; the build-id note is set aside, and so is what is not loaded
- * (debug link, names of sections). A doubt is a difference.
+ * (debug link, comments). Sections correspond by place, kind and name. A doubt is a difference.
  */
 #include <stdbool.h>
 #include <stddef.h>

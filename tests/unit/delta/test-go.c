@@ -21,6 +21,8 @@
 #define NAMES 0xc00U
 #define SECTIONS 0xd00U
 #define PROGRAM_BYTES 0x1000U
+#define GAP_BYTES 0x20U
+#define GAP_BYTES_MAX 0x40U
 
 #define FUNCTIONS 0x70U
 #define FIRST_FUNCTION 0x20U
@@ -121,12 +123,16 @@ static void put_record(uint8_t *p, uint64_t behind, unsigned added)
 	elf_put_u64(p + 8 * 43, 1);
 }
 
-/* added: bytes of code that are put into the second function. */
-static struct buffer program(unsigned added)
+/*
+ * added: bytes of code that are put into the second function; gap: zeros behind the code, of which
+ * the end of the file has the rest.
+ */
+static struct buffer program_apart(unsigned added, unsigned gap)
 {
 	static const uint8_t head[] = {0x7f, 'E', 'L', 'F', 2, 1, 1};
 	struct buffer b = buffer_of(1U << 20);
-	size_t len = PROGRAM_BYTES + added, behind = TEXT + added;
+	size_t len = PROGRAM_BYTES + added + GAP_BYTES_MAX, behind = TEXT + added + gap;
+	size_t end = TEXT + added + GAP_BYTES_MAX;
 	struct random r = {61};
 	uint8_t *p;
 
@@ -137,7 +143,7 @@ static struct buffer program(unsigned added)
 	put16(p + 16, 2);
 	put16(p + 18, 62);
 	elf_put_u64(p + 32, 64);
-	elf_put_u64(p + 40, behind + SECTIONS);
+	elf_put_u64(p + 40, end + SECTIONS);
 	put16(p + 54, 56);
 	put16(p + 56, 1);
 	put16(p + 58, 64);
@@ -146,8 +152,8 @@ static struct buffer program(unsigned added)
 	elf_put_u32(p + 64, 1);
 	elf_put_u32(p + 68, 7);
 	elf_put_u64(p + 80, BASE);
-	elf_put_u64(p + 96, len);
-	elf_put_u64(p + 104, len);
+	elf_put_u64(p + 96, end + NAMES);
+	elf_put_u64(p + 104, end + NAMES);
 	for (unsigned i = 0; i < TEXT_BYTES + added; i++)
 		p[TEXT + i] = 0x90;
 	for (unsigned i = 0; i < TEXT_BYTES; i += 0x10)
@@ -156,14 +162,19 @@ static struct buffer program(unsigned added)
 	elf_put_u32(p + behind + LINKS, 16);
 	put_table(p + behind + TABLE, added);
 	put_record(p + behind + RECORD, behind, added);
-	memcpy(p + behind + NAMES, section_names, sizeof(section_names));
-	p += behind + SECTIONS;
+	memcpy(p + end + NAMES, section_names, sizeof(section_names));
+	p += end + SECTIONS;
 	put_section(p + 64, 1, 1, 6, TEXT, TEXT_BYTES + added);
 	put_section(p + 128, 7, 1, 2, behind + TYPES, TABLE - TYPES);
 	put_section(p + 192, 15, 1, 2, behind + TABLE, RECORD - TABLE);
 	put_section(p + 256, 26, 1, 3, behind + RECORD, NAMES - RECORD);
-	put_section(p + 320, 37, 3, 0, behind + NAMES, sizeof(section_names));
+	put_section(p + 320, 37, 3, 0, end + NAMES, sizeof(section_names));
 	return b;
+}
+
+static struct buffer program(unsigned added)
+{
+	return program_apart(added, 0);
 }
 
 static size_t count_fields(const struct field_map *m, size_t from, size_t to, enum field_kind kind)
@@ -292,6 +303,25 @@ static void test_go_moves(void **state)
 	assert_int_equal(stats.body.missed[FIELD_TEXT32], 0);
 }
 
+/* Other tests, and tools/golden, take these programs from files. */
+static void test_go_is_what_the_files_hold(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned added, gap;
+	} files[] = {{"go-old.elf", 0, GAP_BYTES}, {"go-new.elf", 32, GAP_BYTES},
+	       {"go-moved.elf", 0, GAP_BYTES_MAX}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		AUTO_DONE(buffer) struct buffer want = program_apart(files[i].added, files[i].gap);
+		AUTO_DONE(buffer) struct buffer file = fixture_golden(files[i].name);
+
+		assert_int_equal(file.len, want.len);
+		assert_memory_equal(file.data, want.data, want.len);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +329,7 @@ int main(void)
 		cmocka_unit_test(test_go_makes_the_buckets),
 		cmocka_unit_test(test_go_takes_anything),
 		cmocka_unit_test(test_go_moves),
+		cmocka_unit_test(test_go_is_what_the_files_hold),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
