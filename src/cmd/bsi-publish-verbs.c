@@ -192,6 +192,15 @@ static void show_progress(void *ctx, const char *component, uint64_t done_bytes,
 	progress_show(ctx, what, done_bytes, total_bytes);
 }
 
+static void show_delta_progress(void *ctx, const char *component, uint64_t done_bytes,
+	uint64_t total_bytes)
+{
+	char what[192];
+
+	(void)snprintf(what, sizeof what, "%s: encoding", component);
+	progress_show(ctx, what, done_bytes, total_bytes);
+}
+
 static void warn_unconfirmed(const struct plan *p)
 {
 	for (size_t i = 0; i < p->n_components; i++) {
@@ -242,6 +251,7 @@ static int add(struct verb_call *call, const struct publish_session *s, struct p
 	AUTO(manifest) struct manifest *m = NULL;
 	struct progress bar = progress_start();
 	const struct build_progress progress = {.ctx = &bar, .show = show_progress};
+	const struct build_progress delta_progress = {.ctx = &bar, .show = show_delta_progress};
 	const struct issue_letter letter = {
 		.plan = in->plan,
 		.to = in->to,
@@ -250,6 +260,7 @@ static int add(struct verb_call *call, const struct publish_session *s, struct p
 		.dropped = dropped,
 		.n_dropped = n_dropped,
 		.progress = &progress,
+		.delta_progress = &delta_progress,
 		.flags = call_has(call, "no-deltas") ? ISSUE_NO_DELTAS : 0,
 	};
 	int r;

@@ -139,6 +139,28 @@ static int pair(const struct plan_component *c, const struct layout *l,
 	return r;
 }
 
+/* How far the encoder is with a component. */
+struct encoding {
+	const struct build_progress *progress;
+	const char *component;
+	uint64_t done_bytes, total_bytes;
+};
+
+static void show_encoding(const struct encoding *e)
+{
+	if (e->progress && e->progress->show)
+		e->progress->show(e->progress->ctx, e->component, e->done_bytes, e->total_bytes);
+}
+
+static void encoding_step(void *ctx, enum encode_step step, uint64_t bytes)
+{
+	struct encoding *e = ctx;
+
+	(void)step;
+	e->done_bytes += bytes;
+	show_encoding(e);
+}
+
 static unsigned processors(void)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -148,12 +170,14 @@ static unsigned processors(void)
 
 static int encode(const struct plan_component *c, const struct layout *l,
 	const struct contents *base, const char *const *names, const struct contents *new,
-	struct buffer *out, struct error *reterr)
+	const struct build_progress *progress, struct buffer *out, struct error *reterr)
 {
 	AUTO_DONE(buffer) struct buffer recipe = buffer_of(IMAGE_RECIPE_MAX_BYTES);
 	AUTO_FREE struct delta_input *references = calloc(base->n + 1, sizeof *references);
 	AUTO_FREE struct delta_input_file *files = calloc(new->n + 1, sizeof *files);
-	const struct delta_encode_options options = {.n_threads = processors()};
+	struct encoding encoding = {.progress = progress, .component = c->name};
+	const struct delta_encode_options options = {
+		.progress = encoding_step, .ctx = &encoding, .n_threads = processors()};
 	struct delta_set set = {.references = references,
 		.n_references = base->n,
 		.files = files,
@@ -165,9 +189,12 @@ static int encode(const struct plan_component *c, const struct layout *l,
 	for (size_t i = 0; i < base->n; i++)
 		references[i] = (struct delta_input){
 			.path = names[i], .data = base->list[i].data, .len = base->list[i].len};
-	for (size_t i = 0; i < new->n; i++)
+	for (size_t i = 0; i < new->n; i++) {
 		files[i] = (struct delta_input_file){
 			.data = new->list[i].data, .len = new->list[i].len};
+		encoding.total_bytes += ENCODE_STEP_MAX * (uint64_t)new->list[i].len;
+	}
+	show_encoding(&encoding);
 	r = pair(c, l, references, base->n, files, new->n);
 	if (r == 0)
 		r = image_recipe_encode(&l->recipe, &recipe);
@@ -179,7 +206,8 @@ static int encode(const struct plan_component *c, const struct layout *l,
 }
 
 int delta_payload_make(const struct plan *plan, struct state *to, const struct plan_component *c,
-	size_t set, struct buffer *out, uint64_t *ret_memory_bytes, struct error *reterr)
+	size_t set, const struct build_progress *progress, struct buffer *out,
+	uint64_t *ret_memory_bytes, struct error *reterr)
 {
 	__attribute__((cleanup(contents_done))) struct contents base = {0}, new = {0};
 	AUTO_DONE(layout) struct layout l = {0};
@@ -198,7 +226,7 @@ int delta_payload_make(const struct plan *plan, struct state *to, const struct p
 	if (r == 0)
 		r = load_new(to, c, &l, &new, reterr);
 	if (r == 0)
-		r = encode(c, &l, &base, names, &new, out, reterr);
+		r = encode(c, &l, &base, names, &new, progress, out, reterr);
 	if (r == 0)
 		r = delta_header_decode(out->data, out->len, &header, &used, reterr);
 	if (r == 0)

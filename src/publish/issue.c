@@ -202,8 +202,8 @@ static int add_delta(const struct issue *issue, const struct issue_letter *lette
 	char name[160];
 	int r;
 
-	r = delta_payload_make(letter->plan, letter->to, from, set, &bytes, &payload.memory_bytes,
-		&unused);
+	r = delta_payload_make(letter->plan, letter->to, from, set, letter->delta_progress, &bytes,
+		&payload.memory_bytes, &unused);
 	if (r == -BSI_E_LIMIT || r == -ENOENT)
 		return 0;
 	if (r < 0)

@@ -35,7 +35,7 @@ struct issue_letter {
 	const char *severity, *text; /* NULL: unspecified, empty, and no news by itself */
 	const char *const *dropped;  /* components of the letter before that are not carried on */
 	size_t n_dropped;
-	const struct build_progress *progress;
+	const struct build_progress *progress, *delta_progress; /* of full payloads, of deltas */
 	enum issue_flags flags;
 };
 

@@ -42,6 +42,28 @@ is "$(printf '%s\n%s\n' "$run_out" "$run_err" | grep -c 'usr/share/bin/new.txt')
 run bsi history --json
 is "$run_status $(documents) $(jq -r type <<<"$run_out")" "0 1 array" "a list stays a list"
 
+# progress is for a person who watches: on a terminal, and nowhere else
+seq 20000 >"$tap_dir/numbers"
+device_package long 1.0-1 usr/lib/long/numbers="@$tap_dir/numbers"
+echo more >>"$tap_dir/numbers"
+device_package long 1.0-2 usr/lib/long/numbers="@$tap_dir/numbers"
+publish_to() {
+	bsi-publish init "$1" --base "$base" --keys "$1-keys" --no-passphrase >/dev/null
+	shown=(bsi-publish add "$1" --base "$base" --keys "$1-keys" --no-passphrase
+		--from "$packages/long_1.0-1.deb" --to "$packages/long_1.0-2.deb")
+}
+publish_to "$tap_dir/watched"
+run script -qec "$(printf '%q ' "${shown[@]}") >$tap_dir/words" /dev/null
+is "$run_status" 0 "an improvement is published on a terminal" || diag "$run_out"
+like "$run_out" "long: compressing" "which shows how far the full payload is"
+like "$run_out" "of [0-9.]+ MB  long: encoding" "and how far the delta is"
+like "$run_out" $'\r\033\\[Klong: 1 CVE' "and clears the line before it says anything"
+unlike "$(cat "$tap_dir/words")" $'\r' "what is printed goes elsewhere and has none of it"
+publish_to "$tap_dir/alone"
+run "${shown[@]}"
+is "$run_status" 0 "an improvement is published without a terminal" || diag "$run_err"
+unlike "$run_out$run_err" $'\r|encoding|compressing' "which shows no progress"
+
 # options and numbers
 run bsi --rows 1 history
 is "$run_status $(wc -l <<<"$run_out")" "0 1" "an option before its verb" || diag "$run_err"
