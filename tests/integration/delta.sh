@@ -84,6 +84,36 @@ like "$run_err" "payload full \(any base\) cannot be used: this bsi does not kno
 like "$run_err" "no payload of a kind that this bsi knows" "and why nothing was taken"
 is "$(images)" "" "nothing was brought"
 
+# (b) while (a) is attached: its deltas are against the base, which lies below
+fresh "$tap_dir/thin"
+bsi install >/dev/null 2>&1
+mkdir "$tap_dir/later"
+for deb in "$cache"/new/*.deb; do
+	rm -rf "$tap_dir/tree"
+	dpkg-deb -R "$deb" "$tap_dir/tree"
+	sed -i 's/^Version: .*/&+later/' "$tap_dir/tree/DEBIAN/control"
+	find "$tap_dir/tree/usr/lib" -type f -name '*.so*' -exec sh -c 'printf later >>"$1"' sh {} ';'
+	(cd "$tap_dir/tree" && find usr -type f -exec md5sum {} + >DEBIAN/md5sums)
+	dpkg-deb --root-owner-group -Zgzip -z1 -b "$tap_dir/tree" "$tap_dir/later" >/dev/null
+done
+attached() { awk '$5 ~ /\.so/ { print $5 }' /proc/self/mountinfo; }
+library=$(attached | head -n 1)
+isnt "$library" "" "a library of (a) is attached"
+run publish add --from "$cache/old" --to "$tap_dir/later" --json
+is "$run_status $(jq -r .letter <<<"$run_out")" "0 b" "(b) is published" || diag "$run_err"
+rm -r "$tap_dir/thin"
+cp -a "$repo" "$tap_dir/thin"
+rm "$tap_dir/thin"/targets/*/*.full.zst
+run bsi install b
+is "$run_status" 0 "it is installed over (a), from deltas alone" || diag "$run_err"
+is "$(device_status .letter)" b "the status says so"
+is "$(tail -c 5 "$library")" later "its library is attached"
+isnt "$(bsi base -- tail -c 5 "$library")" later "and the base's is as it was"
+is "$(attached | sort | uniq -d)" "" "nothing of (a) is left below"
+pass "all verifies" bsi verify
+
+repo=$tap_dir/whole keys=$tap_dir/whole-keys
+device_repository
 run publish add --from "$cache/old" --to "$cache/new" --no-deltas --json
 is "$(jq '[.components[].payloads[].kind] | unique | join(",")' -r <<<"$run_out")" full "--no-deltas makes full payloads alone" || diag "$run_err"
 finish

@@ -428,6 +428,36 @@ static void test_pair_reasons(void **state)
 	}
 }
 
+/* A library under the name of its next version, and a program that went to another folder. */
+static void test_pair_knows_names(void **state)
+{
+	AUTO_DONE(buffer) struct buffer library = fixture_golden("a64-old.elf");
+	AUTO_DONE(buffer) struct buffer later = fixture_golden("a64-new.elf");
+	struct random r = {37};
+	AUTO_DONE(buffer) struct buffer base = random_bytes(&r, 8000);
+	AUTO_DONE(buffer) struct buffer half = random_bytes(&r, 4000);
+
+	(void)state;
+	buffer_put(&half, base.data, 4000);
+	const struct delta_input old[] = {{"lib/alike", base.data, base.len},
+					  {"lib/libshapes.so.1.0.1", library.data, library.len},
+					  {"bin/program", half.data, half.len}};
+	const struct delta_input new[] = {{"lib/libshapes.so.1.0.2", later.data, later.len},
+					  {"sbin/program", base.data, base.len - 1},
+					  {"sbin/other", base.data, base.len - 1}};
+	static const struct pair want[] = {{PAIR_SONAME, 1, {1}, 0}, {PAIR_NAME, 2, {2, 0}, 0},
+					   {PAIR_SKETCH, 1, {0}, 0}};
+	struct pair got[3];
+
+	assert_int_equal(pair_files(old, 3, new, 3, got), 0);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(got[i].reason, want[i].reason);
+		assert_int_equal(got[i].n_old, want[i].n_old);
+		for (unsigned k = 0; k < want[i].n_old; k++)
+			assert_int_equal(got[i].old[k], want[i].old[k]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -447,6 +477,7 @@ int main(void)
 		cmocka_unit_test(test_codec_many_files),
 		cmocka_unit_test(test_codec_several_references),
 		cmocka_unit_test(test_pair_reasons),
+		cmocka_unit_test(test_pair_knows_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
