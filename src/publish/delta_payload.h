@@ -13,8 +13,9 @@
 
 /*
  * The delta for base set number `set` of the component, appended to *out, whose cap says what would
- * be too large to be of use: -BSI_E_LIMIT then. *progress (or NULL) is shown after each file. -ENOENT where none of the base states given to the
- * plan has just these files, or the set has none of them.
+ * be too large to be of use: -BSI_E_LIMIT then. *progress (or NULL) is shown after each file.
+ * -ENOENT where none of the base states given to the plan has just these files, or the set has none
+ * of them.
  */
 int delta_payload_make(const struct plan *plan, struct state *to, const struct plan_component *c,
 	size_t set, const struct build_progress *progress, struct buffer *out,
