@@ -13,14 +13,18 @@ source=$BSI_TESTS/../src
 golden=$BSI_TESTS/unit/delta/golden
 cd "$tap_dir" || exit 99
 
-# pairs: programs of both machines, an archive of them, text, and a file without an old one
+# pairs: programs of all machines, one written for x86-64 said to be of another, an archive, text, and
+# a file without an old one
 mkdir old new
 cp "$golden/old.elf" old/elf
 cp "$golden/new.elf" new/elf
 for side in old new; do
-	cp $side/elf $side/arm
-	printf '\267' | dd of=$side/arm bs=1 seek=18 conv=notrunc 2>/dev/null
-	(cd $side && ar rcD ar elf arm)
+	cp $side/elf $side/lie
+	printf '\267' | dd of=$side/lie bs=1 seek=18 conv=notrunc 2>/dev/null
+	(cd $side && ar rcD ar elf lie)
+done
+for kind in rich go a64 arm i386 object object64; do
+	for side in old new; do cp "$golden/$kind-$side.elf" "$side/$kind"; done
 done
 seq 20000 >old/text
 seq 3 20050 >new/text
@@ -63,9 +67,12 @@ check "gcc, 64 bits, -O3" "" gcc -O3
 check "gcc, 32 bits, -O1" "" gcc -m32 -O1
 check "clang, 64 bits, -O2" "" clang -O2
 check "clang, 32 bits, -O2" "" clang -m32 -O2
-if command -v s390x-linux-gnu-gcc >/dev/null && command -v qemu-s390x-static >/dev/null; then
-	check "s390x: the other order of bytes" qemu-s390x-static s390x-linux-gnu-gcc -static -O2
+# clang, because gcc for another machine and gcc-multilib shut each other out
+qemu=$(command -v qemu-s390x || command -v qemu-s390x-static)
+if [[ -n $qemu ]]; then
+	check "clang, s390x: the other order of bytes" "$qemu" clang --target=s390x-linux-gnu \
+		-isystem /usr/s390x-linux-gnu/include -static -O2
 else
-	skip "the other order of bytes" "gcc-s390x-linux-gnu and qemu-user-static are not here"
+	skip "the other order of bytes" "no qemu-s390x here; 'tools/setup' brings it"
 fi
 finish

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/compiler.h"
+#include "base/digest.h"
 #include "delta/elf.h"
 #include "delta/encode.h"
 #include "delta/pair.h"
@@ -249,19 +250,55 @@ static void test_codec_same_input_same_bytes(void **state)
 }
 
 /* Deltas of a released version decode for ever. */
-static void test_codec_golden_delta(void **state)
+/* Deltas of version 2, and the SHA-256 of what they make of which old files: for ever. */
+static void test_codec_golden_deltas(void **state)
 {
-	AUTO_DONE(buffer) struct buffer old = fixture_golden("old.elf");
-	AUTO_DONE(buffer) struct buffer new = fixture_golden("new.elf");
-	AUTO_DONE(buffer) struct buffer delta = fixture_golden("v2.delta");
-	AUTO_DONE(device) struct device d = device_of(&old, 1, &delta);
-	struct error e = {0};
+	static const struct {
+		const char *delta, *olds[2], *digest;
+	} cases[] = {
+		{"v2.delta", {"old.elf"},
+		 "9f7d4a978df3ed586179bb27acb4eb5350a827584495fc190da3701e6008596c"},
+		{"v2-i386.delta", {"i386-old.elf"},
+		 "a9047c80bd45a5c9ab7382fe82fd6b6159b1a9ef9d4c5d602c390882ea7ae1be"},
+		{"v2-object.delta", {"object-old.elf"},
+		 "a5ad6009f32b64f2289003434438fdf86e67902e4156b13f170ed593ca88d011"},
+		{"v2-object64.delta", {"object64-old.elf"},
+		 "ad53f0b85afe1dc7817fd51c2697bd7e456274fde502adf27307fc884168dc20"},
+		{"v2-arm.delta", {"arm-old.elf"},
+		 "a5167da2652eada146ec73d5d82ee01287d3fda443a94e34bab5a1daec655aa9"},
+		{"v2-rich.delta", {"rich-old.elf"},
+		 "ace566e5d9c79ca3e03dcb43375b8e2cce45bbf4796fc9eddc8c88bd6c77f199"},
+		{"v2-go.delta", {"go-old.elf"},
+		 "b4bbeee52f2013d63d99ce55989c8f69812ed6132d00e1d5bf7d2ccff0516f77"},
+		{"v2-a64.delta", {"a64-old.elf"},
+		 "2a401eb88df0efc1774b7026e9bfaf21833e7a4e9dde2597d51b139bbe451599"},
+		{"v2-objects.delta", {"objects-old.a"},
+		 "1a03183fea88263450a193e250553fef2cfda1b4887caed2684aae8b4c678946"},
+		{"v2-text.delta", {"text-old"},
+		 "6ee73d419c3925e6981f0ad06761f10a173ffb08a2f7b6290e3aad06a5146455"},
+		{"v2-folder.delta", {"a64-old.elf", "i386-old.elf"},
+		 "1bfeba11d768eff8999abb45645c8da1526fd8f0cb263513449b655d7a2a9ba9"},
+	};
 
 	(void)state;
-	if (device_decode(&d, &e) < 0)
-		fail_msg("%s", e.text);
-	assert_int_equal(d.made.len, new.len);
-	assert_memory_equal(d.made.data, new.data, new.len);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		AUTO_DONE(buffer) struct buffer delta = fixture_golden(cases[i].delta);
+		AUTO_DONE(device) struct device d = {0};
+		struct buffer olds[2] = {0};
+		struct digest digest;
+		struct error e = {0};
+		size_t n = 0;
+
+		for (; n < 2 && cases[i].olds[n]; n++)
+			olds[n] = fixture_golden(cases[i].olds[n]);
+		d = device_of(olds, n, &delta);
+		if (device_decode(&d, &e) < 0)
+			fail_msg("%s: %s", cases[i].delta, e.text);
+		assert_int_equal(digest_of(d.made.data, d.made.len, &digest), 0);
+		assert_string_equal(digest_format(&digest).text, cases[i].digest);
+		for (size_t k = 0; k < n; k++)
+			buffer_done(&olds[k]);
+	}
 }
 
 static void test_codec_refuses_every_truncation(void **state)
@@ -470,7 +507,7 @@ int main(void)
 		cmocka_unit_test(test_codec_small_patch_is_small),
 		cmocka_unit_test(test_codec_without_room_is_limit),
 		cmocka_unit_test(test_codec_same_input_same_bytes),
-		cmocka_unit_test(test_codec_golden_delta),
+		cmocka_unit_test(test_codec_golden_deltas),
 		cmocka_unit_test(test_codec_refuses_every_truncation),
 		cmocka_unit_test(test_codec_refuses_every_flipped_bit),
 		cmocka_unit_test(test_codec_says_what_is_wrong),

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/checked.h"
+#include "base/compiler.h"
 #include "delta/coder.h"
 #include "delta/encode.h"
 #include "delta/header.h"
@@ -94,10 +95,17 @@ static struct buffer in_archive(const struct buffer *program)
 	return b;
 }
 
-#define N_SEEDS 10U
+#define N_SEEDS 13U
 
 static void seeds_make(struct seed *s)
 {
+	static const struct {
+		const char *name, *old, *new;
+	} pairs[] = {
+		{"packed relocations, call sites, versions", "rich-old.elf", "rich-new.elf"},
+		{"Go", "go-old.elf", "go-new.elf"},
+		{"a library of AArch64", "a64-old.elf", "a64-new.elf"},
+	};
 	struct random r = {41};
 	struct buffer old = fixture_golden("old.elf"), new = fixture_golden("new.elf");
 	struct buffer arm = for_arm("new.elf"), text = random_bytes(&r, 900);
@@ -127,6 +135,13 @@ static void seeds_make(struct seed *s)
 	seed_make(&s[8], &object, 1, true, false);
 	s[9] = (struct seed){.name = "jump tables", .olds = {fixture_golden("arm-old.elf")}, .n_olds = 1};
 	seed_make(&s[9], &tables, 1, true, false);
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		AUTO_DONE(buffer) struct buffer made = fixture_golden(pairs[i].new);
+
+		s[10 + i] = (struct seed){
+			.name = pairs[i].name, .olds = {fixture_golden(pairs[i].old)}, .n_olds = 1};
+		seed_make(&s[10 + i], &made, 1, true, false);
+	}
 	buffer_done(&tables);
 	buffer_done(&small);
 	buffer_done(&object);
