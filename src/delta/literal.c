@@ -9,6 +9,10 @@
 #include "delta/x86.h"
 
 #define N_INPUTS 10U
+/* Of these, what a repeat suggests. */
+#define INPUT_REPEAT 5U
+#define INPUT_REPEAT_LAST 7U
+#define INPUTS_PLAIN (~(1U << INPUT_REPEAT | 1U << INPUT_REPEAT_LAST))
 #define N_REPLACE_INPUTS 10U
 #define REPLACE_BITS 18U
 /* Repeats: the last place where these many bytes stood. */
@@ -187,6 +191,17 @@ static void literal_match_sent(struct literal *l, uint32_t *history, unsigned n,
 	*sent = here;
 }
 
+static void literal_fetch_repeats(const struct literal *l, size_t at)
+{
+	if (l->match_len >= 16 || at + l->behind < MATCH_LONG)
+		return;
+	__builtin_prefetch(&l->history_long[literal_match_hash(l->new + at, MATCH_LONG,
+							       l->history_bits)], 1);
+	__builtin_prefetch(&l->history[literal_match_hash(l->new + at, MATCH_MIN, l->history_bits)], 1);
+	if (l->table)
+		__builtin_prefetch(&l->table[literal_match_hash(l->new + at, MATCH_MIN, l->table_bits)]);
+}
+
 /* The byte expected at a place of the new file, or -1. */
 static int literal_match_find(struct literal *l, size_t at)
 {
@@ -249,13 +264,11 @@ static void literal_follow(struct literal *l, const uint8_t *buffer, size_t at)
 	}
 }
 
-/* Hashes of all contexts of the byte at a place, without the bits of the byte itself. */
-static void literal_contexts(struct literal *l, const uint8_t *buffer, size_t at, int expected,
-			     uint32_t *hashes)
+/* Hashes of the contexts of the byte at a place that no repeat is needed for. */
+static void literal_contexts(struct literal *l, const uint8_t *buffer, size_t at, uint32_t *hashes)
 {
 	uint8_t last[8] = {0};
 	uint32_t h = 0, order[7];
-	unsigned len = l->match_len > 15 ? 15 : l->match_len;
 
 	for (size_t i = 0; i < 8 && i < at; i++)
 		last[i] = buffer[at - 1 - i];
@@ -266,9 +279,7 @@ static void literal_contexts(struct literal *l, const uint8_t *buffer, size_t at
 	hashes[2] = mix_hash(3, order[3]);
 	hashes[3] = mix_hash(4, order[4]);
 	hashes[4] = mix_hash(5, order[6]);
-	hashes[5] = mix_hash(6, (uint32_t)(expected + 1) << 12 | len << 8 | l->match_misses);
 	hashes[6] = mix_hash(7, (uint32_t)last[1] << 8 | last[2]);
-	hashes[7] = mix_hash(8, (uint32_t)(expected + 1) << 8 | last[0]);
 	if (l->class == LITERAL_CODE) {
 		uint32_t so_far = (uint32_t)(at - l->instruction);
 
@@ -285,11 +296,31 @@ static void literal_contexts(struct literal *l, const uint8_t *buffer, size_t at
 	}
 }
 
+/* The others: what the repeat at hand suggests. */
+static void literal_repeat_contexts(const struct literal *l, uint8_t last, int expected,
+				    uint32_t *hashes)
+{
+	uint32_t len = l->match_len > 15 ? 15 : l->match_len;
+
+	hashes[INPUT_REPEAT] =
+		mix_hash(6, (uint32_t)(expected + 1) << 12 | len << 8 | l->match_misses);
+	hashes[INPUT_REPEAT_LAST] = mix_hash(8, (uint32_t)(expected + 1) << 8 | last);
+}
+
 uint8_t literal_code(struct literal *l, struct coder *c, size_t at, uint8_t value)
 {
-	int expected = literal_match_find(l, at);
+	bool has_contexts = l->match_len < MATCH_SURE;
 	uint32_t hashes[N_INPUTS];
+	int expected;
 	unsigned set;
+
+	/* slots and repeats lie anywhere in large tables: ask for all before any is needed */
+	if (has_contexts) {
+		literal_fetch_repeats(l, at);
+		literal_contexts(l, l->new, at, hashes);
+		mix_fetch(l->mix, hashes, INPUTS_PLAIN);
+	}
+	expected = literal_match_find(l, at);
 
 	if (expected >= 0 && l->match_len >= MATCH_SURE) {
 		unsigned bucket = l->match_len / 16;
@@ -300,7 +331,9 @@ uint8_t literal_code(struct literal *l, struct coder *c, size_t at, uint8_t valu
 			return (uint8_t)expected;
 		}
 	}
-	literal_contexts(l, l->new, at, expected, hashes);
+	if (!has_contexts)
+		literal_contexts(l, l->new, at, hashes);
+	literal_repeat_contexts(l, at ? l->new[at - 1] : 0, expected, hashes);
 	set = (unsigned)l->class * 64 + (expected < 0 ? 0 : 1 + (l->match_len > 15 ? 15 : l->match_len));
 	value = mix_byte(l->mix, c, hashes, set, MIX_SET_NODE, value);
 	literal_match_step(l, expected, value);
@@ -339,13 +372,21 @@ void literal_skip_field(struct literal *l, size_t at)
 
 void literal_train(struct literal *l, size_t from, size_t to, enum literal_class class)
 {
-	literal_begin(l, from, class);
-	for (size_t at = from; at < to; at++) {
-		uint32_t hashes[N_INPUTS];
+	uint32_t hashes[2][N_INPUTS];
 
-		literal_contexts(l, l->old, at, -1, hashes);
-		(void)mix_byte(l->mix, NULL, hashes, (unsigned)class * 64, MIX_SET_NODE,
-			       l->old[at]);
+	literal_begin(l, from, class);
+	/* one byte ahead, as all are known */
+	for (size_t at = from; at <= to; at++) {
+		uint32_t *next = hashes[at & 1];
+
+		if (at < to) {
+			literal_contexts(l, l->old, at, next);
+			literal_repeat_contexts(l, at ? l->old[at - 1] : 0, -1, next);
+			mix_fetch_byte(l->mix, next, l->old[at]);
+		}
+		if (at > from)
+			(void)mix_byte(l->mix, NULL, hashes[(at - 1) & 1], (unsigned)class * 64,
+				       MIX_SET_NODE, l->old[at - 1]);
 	}
 }
 

@@ -41,6 +41,14 @@ unsigned mix_bit(struct mix *m, struct coder *c, const uint32_t *hashes, unsigne
 uint8_t mix_byte(struct mix *m, struct coder *c, const uint32_t *hashes, unsigned set_a,
 		 unsigned set_b, uint8_t value);
 
+/*
+ * These are contexts of the next byte (which: a bit for each): have what is looked up first near. It
+ * changes nothing but time.
+ */
+void mix_fetch(const struct mix *m, const uint32_t *hashes, unsigned which);
+/* All contexts of a byte that will be learned. */
+void mix_fetch_byte(const struct mix *m, const uint32_t *hashes, uint8_t value);
+
 /* Hashing shared by all contexts. */
 static inline uint32_t mix_hash(uint32_t a, uint32_t b)
 {
