@@ -402,7 +402,7 @@ static int walk_operations(const struct node *list, size_t n, const struct deriv
 	for (size_t i = 0; i < n; i++) {
 		uint32_t len = list[i + 1].start - list[i].start;
 		struct op *last = n_ops ? &ops[n_ops - 1] : NULL;
-		uint8_t rest = OP_REST_BYTES;
+		unsigned rest = OP_REST_BYTES;
 
 		if (!len)
 			continue;
@@ -420,15 +420,15 @@ static int walk_operations(const struct node *list, size_t n, const struct deriv
 		if (is_derived(derived, n_derived, list[i].start))
 			rest = OP_REST_DERIVED;
 		if (last && last->rest_len && last->rest == rest) {
-			last->rest_len += len;
+			last->rest_len = (last->rest_len + len) & DELTA_FILE_BYTES_MAX;
 			continue;
 		}
 		if (!last || last->rest_len) {
 			last = &ops[n_ops++];
 			last->old = old_end;
 		}
-		last->rest_len = len;
-		last->rest = rest;
+		last->rest_len = len & DELTA_FILE_BYTES_MAX;
+		last->rest = rest & 1;
 	}
 	*ret = ops;
 	*ret_n = n_ops;

@@ -210,11 +210,11 @@ static int body_code_op(struct body *b, struct coder *c, uint64_t old_end, uint3
 		op->rest = OP_REST_BYTES;
 		return 0;
 	}
-	op->rest = (uint8_t)coder_bit(c, &b->rest_kind[0], op->rest);
+	op->rest = coder_bit(c, &b->rest_kind[0], op->rest) & 1;
 	rest = coder_number(c, op->rest ? &b->derived_len : &b->rest_len, op->rest_len);
 	if (rest > left || (rest == 0 && copy == 0))
 		return -BSI_E_FORMAT;
-	op->rest_len = (uint32_t)rest;
+	op->rest_len = (uint32_t)rest & DELTA_FILE_BYTES_MAX;
 	return 0;
 }
 
@@ -237,7 +237,7 @@ int body_code_ops(struct body *b, struct coder *c, size_t old_len, size_t new_le
 		} else if (n == allocated) {
 			struct op *more;
 
-			allocated = allocated ? allocated + allocated / 2 : 64;
+			allocated += allocated / 8 + 64;
 			more = realloc(made, allocated * sizeof(*made));
 			if (!more)
 				return -ENOMEM;
@@ -258,7 +258,12 @@ int body_code_ops(struct body *b, struct coder *c, size_t old_len, size_t new_le
 	b->stats.n_ops += n;
 	b->stats.cost[BODY_COST_OPS] += coder_spent(c) - mark;
 	if (!c->encoding) {
-		*ops = take_ptr(made);
+		struct op *fitting = realloc(made, (n + 1) * sizeof(*made));
+
+		if (!fitting)
+			return -ENOMEM;
+		made = NULL;
+		*ops = fitting;
 		*n_ops = n;
 	}
 	return 0;

@@ -234,18 +234,22 @@ static void decode_report(struct decode *d, uint32_t index, const struct delta_f
 	d->io->end(d->io->ctx, index, &s);
 }
 
-/* The map of fields of a part's source; the last one is kept, as the next part may have the same. */
+/*
+ * The map of fields of a part's source; the last one is kept, as the next part may have the same.
+ * memory: what is left for areas.
+ */
 static int decode_fields(struct decode *d, const uint8_t *source, size_t len, bool is_plain,
-			 bool is_old)
+			 bool is_old, uint64_t memory)
 {
+	uint64_t areas_max = memory / TABLE_AREA_BYTES;
 	int r;
 
 	if (d->fields && d->fields_are_kept && is_old && d->fields_are_plain == is_plain &&
 	    d->fields->data == source && d->fields->len == len)
-		return 0;
+		return d->fields->n_areas > areas_max ? -BSI_E_LIMIT : 0;
 	field_map_free(take_ptr(d->fields));
 	r = is_plain ? field_map_new_plain(source, len, &d->fields) :
-		       field_map_new(source, len, &d->fields);
+		       field_map_new_within(source, len, (size_t)areas_max, &d->fields);
 	d->fields_are_plain = is_plain;
 	d->fields_are_kept = is_old;
 	return r;
@@ -258,7 +262,7 @@ struct decode_part {
 	uint8_t *new;
 	size_t behind;
 	uint32_t place;
-	uint64_t ops_max;
+	uint64_t memory; /* for areas and operations */
 };
 
 static int decode_content(struct decode *d, const struct decode_part *p,
@@ -267,16 +271,18 @@ static int decode_content(struct decode *d, const struct decode_part *p,
 	AUTO_FREE struct op *ops = NULL;
 	struct file_mode mode = {0};
 	size_t n_ops = 0;
+	uint64_t ops_max;
 	int r;
 
 	file_mode_code(d->coder, &mode);
 	stats->is_plain &= mode.is_plain;
 	r = decode_fields(d, p->source, p->part.source_len, mode.is_plain,
-			  p->part.source == PART_SOURCE_OLD);
+			  p->part.source == PART_SOURCE_OLD, p->memory);
 	if (r < 0)
 		return r;
+	ops_max = (p->memory - d->fields->n_areas * TABLE_AREA_BYTES) / TABLE_OP_BYTES;
 	r = body_code_ops(d->body, d->coder, p->part.source_len, p->part.len,
-			  p->ops_max > SIZE_MAX ? SIZE_MAX : (size_t)p->ops_max, &ops, &n_ops);
+			  ops_max > SIZE_MAX ? SIZE_MAX : (size_t)ops_max, &ops, &n_ops);
 	if (r >= 0) {
 		struct body_file file = {d->fields, ops, n_ops, p->new, p->part.len,
 					 p->behind, p->place, mode.train_shift};
@@ -293,17 +299,15 @@ static int decode_part(struct decode *d, uint8_t *file, bool divided, struct par
 {
 	struct decode_part p = {.new = file + place->done, .behind = place->reach + place->done,
 				.place = (uint32_t)(d->written + place->done)};
-	uint64_t spare;
 	int r = part_code(&d->parts, d->coder, divided, place, &p.part);
 
 	if (r < 0)
 		return r;
-	if (!checked_sub(memory, table_part_memory(p.part.source_len), &spare))
+	if (!checked_sub(memory, table_part_memory(p.part.source_len), &p.memory))
 		return error_set(reterr, -BSI_E_FORMAT, "the delta names too little memory");
 	r = decode_charge(d, p.part.source_len, reterr);
 	if (r < 0)
 		return r;
-	p.ops_max = spare / TABLE_OP_BYTES;
 	p.source = (const uint8_t *)"";
 	if (p.part.source == PART_SOURCE_MADE)
 		p.source = p.new - p.part.at;

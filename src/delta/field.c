@@ -360,9 +360,11 @@ int field_map_new_plain(const uint8_t *data, size_t len, struct field_map **ret)
 	return 0;
 }
 
-int field_map_new(const uint8_t *data, size_t len, struct field_map **ret)
+int field_map_new_within(const uint8_t *data, size_t len, size_t areas_max, struct field_map **ret)
 {
 	AUTO(field_map) struct field_map *m = calloc(1, sizeof(*m));
+
+	int r;
 
 	if (!m)
 		return -ENOMEM;
@@ -379,13 +381,19 @@ int field_map_new(const uint8_t *data, size_t len, struct field_map **ret)
 			return -ENOMEM;
 		object_scan(m);
 		go_scan(m);
-		if (field_scan_language(m) < 0)
-			return -ENOMEM;
+		r = field_scan_language(m, areas_max);
+		if (r < 0)
+			return r;
 	} else {
 		m->elf.machine = ELF_MACHINE_NONE;
 	}
 	*ret = take_ptr(m);
 	return 0;
+}
+
+int field_map_new(const uint8_t *data, size_t len, struct field_map **ret)
+{
+	return field_map_new_within(data, len, SIZE_MAX, ret);
 }
 
 void field_map_free(struct field_map *m)

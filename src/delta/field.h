@@ -72,15 +72,15 @@ struct field_map {
 	uint64_t got;                /* 32-bit x86: what PIC code measures from; 0: there is none */
 };
 
-/*
- * Areas and tables together are at most one for so many bytes of the file: their memory counts for
- * the device. Of tables there are fewer.
- */
+/* Areas and tables together are at most one for so many bytes of the file. Of tables there are fewer. */
 #define FIELD_AREA_BYTES 128U
 #define FIELD_TABLE_BYTES 1024U
 
 /* Scan a file. A file that is no ELF file has a map without fields. */
 int field_map_new(const uint8_t *data, size_t len, struct field_map **ret) MUST_CHECK;
+/* -BSI_E_LIMIT instead of more than so many areas. */
+int field_map_new_within(const uint8_t *data, size_t len, size_t areas_max, struct field_map **ret)
+	MUST_CHECK;
 /* A map without fields, whatever the file is. */
 int field_map_new_plain(const uint8_t *data, size_t len, struct field_map **ret) MUST_CHECK;
 void field_map_free(struct field_map *map);
@@ -173,4 +173,4 @@ void field_scan_headers(struct field_map *m);
 void field_scan_sections(struct field_map *m);
 void field_scan_frames(struct field_map *m, const struct elf_section *s);
 int field_scan_code(struct field_map *m) MUST_CHECK;
-int field_scan_language(struct field_map *m) MUST_CHECK;
+int field_scan_language(struct field_map *m, size_t areas_max) MUST_CHECK;

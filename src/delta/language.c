@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/error.h"
 #include "delta/field.h"
 #include "delta/frame.h"
 
@@ -201,7 +202,7 @@ static bool language_of(const struct field_map *m, const struct elf_section *fra
 	return true;
 }
 
-int field_scan_language(struct field_map *m)
+int field_scan_language(struct field_map *m, size_t areas_max)
 {
 	const struct elf_section *frames = elf_find(&m->elf, ELF_SECTION_EH_FRAME);
 	const struct elf_section *areas = elf_find(&m->elf, ELF_SECTION_EXCEPT_TABLE);
@@ -217,6 +218,8 @@ int field_scan_language(struct field_map *m)
 	frame_walk_init(&walk, m->data, frames, m->elf.shape->word);
 	while (m->n_areas < room && frame_walk_next(&walk, &r))
 		m->n_areas += language_of(m, frames, areas, &r, &found);
+	if (m->n_areas > areas_max)
+		return -BSI_E_LIMIT;
 	m->areas = calloc(m->n_areas + 1, sizeof(*m->areas));
 	if (!m->areas)
 		return -ENOMEM;

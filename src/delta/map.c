@@ -12,6 +12,8 @@
 #define BREAKS_MAX 4096U
 /* The index over old offsets that makes a lookup short: one entry for each block. */
 #define BLOCK_BITS 9U
+/* The places of the operations between are counted from the one before. */
+#define START_STEP 16U
 
 struct learned {
 	uint64_t old, new;
@@ -19,14 +21,18 @@ struct learned {
 };
 
 struct move_map {
-	struct interval *intervals; /* disjoint, by old */
-	size_t n_intervals;
-	uint32_t *blocks; /* first interval that ends behind the block's start */
+	const struct op *ops;
+	size_t n_ops;
+	uint32_t *starts; /* of every START_STEPth operation, in the new file */
+	/*
+	 * Copies by their place in the old file, those that no longer one hides. What can be seen of
+	 * each is one range: where a longer one overlaps it, that goes beyond its start or its end.
+	 */
+	uint32_t *seen;
+	size_t n_seen;
+	uint32_t *blocks; /* the first of these that ends behind the block's start */
 	size_t n_blocks;
 	const struct elf *old_elf, *new_elf;
-	const struct op *ops;
-	uint32_t *starts; /* of each operation in the new file */
-	size_t n_ops;
 	struct learned *learned;
 	unsigned learned_bits;
 	struct learned breaks[BREAKS_MAX];
@@ -37,113 +43,127 @@ void move_map_free(struct move_map *m)
 {
 	if (!m)
 		return;
-	free(m->intervals);
-	free(m->blocks);
 	free(m->starts);
+	free(m->seen);
+	free(m->blocks);
 	free(m->learned);
 	free(m);
 }
 
-static int interval_by_old(const void *a, const void *b)
+/* Where an operation starts in the new file. */
+static uint32_t move_start(const struct move_map *m, size_t op)
 {
-	const struct interval *x = a, *y = b;
+	uint32_t at = m->starts[op / START_STEP];
 
-	if (x->old != y->old)
-		return x->old < y->old ? -1 : 1;
-	if (x->len != y->len)
-		return x->len > y->len ? -1 : 1;
-	return x->new < y->new ? -1 : x->new > y->new;
+	for (size_t i = op - op % START_STEP; i < op; i++)
+		at += m->ops[i].copy_len + m->ops[i].rest_len;
+	return at;
 }
 
-/* Longer copies speak for a place that was copied more than once. */
-static bool heap_before(const struct interval *a, const struct interval *b)
+static uint32_t copy_end(const struct move_map *m, uint32_t op)
 {
-	if (a->len != b->len)
-		return a->len > b->len;
-	return a->new < b->new;
+	return m->ops[op].old + m->ops[op].copy_len;
 }
 
-static void heap_push(struct interval *heap, size_t *n, struct interval add)
+/* Longer copies speak for a place that was copied more than once; then the first in the new file. */
+static bool copy_hides(const struct move_map *m, uint32_t a, uint32_t b)
 {
-	size_t i = (*n)++;
-
-	while (i && heap_before(&add, &heap[(i - 1) / 2])) {
-		heap[i] = heap[(i - 1) / 2];
-		i = (i - 1) / 2;
-	}
-	heap[i] = add;
+	if (m->ops[a].copy_len != m->ops[b].copy_len)
+		return m->ops[a].copy_len > m->ops[b].copy_len;
+	return a < b;
 }
 
-static void heap_pop(struct interval *heap, size_t *n)
+/* By place in the old file, the one that hides the other first. */
+static bool copy_before(const struct move_map *m, uint32_t a, uint32_t b)
 {
-	struct interval last = heap[--*n];
-	size_t i = 0;
+	if (m->ops[a].old != m->ops[b].old)
+		return m->ops[a].old < m->ops[b].old;
+	return copy_hides(m, a, b);
+}
 
-	for (;;) {
-		size_t child = 2 * i + 1;
+static void copy_sift(const struct move_map *m, uint32_t *heap, size_t i, size_t n)
+{
+	uint32_t moved = heap[i];
 
-		if (child >= *n)
-			break;
-		if (child + 1 < *n && heap_before(&heap[child + 1], &heap[child]))
+	for (size_t child; (child = 2 * i + 1) < n; i = child) {
+		if (child + 1 < n && copy_before(m, heap[child], heap[child + 1]))
 			child++;
-		if (!heap_before(&heap[child], &last))
+		if (!copy_before(m, moved, heap[child]))
 			break;
 		heap[i] = heap[child];
-		i = child;
 	}
-	if (*n)
-		heap[i] = last;
+	heap[i] = moved;
 }
 
-/* Add [from, to) of a copy; pieces that continue the last one are joined. */
-static void interval_add(struct move_map *m, const struct interval *of, uint32_t from, uint32_t to)
+/* In place: qsort() of glibc may take as much memory again, and hides it. */
+static void copy_sort(const struct move_map *m, uint32_t *copies, size_t n)
 {
-	struct interval *last = m->n_intervals ? &m->intervals[m->n_intervals - 1] : NULL;
-	uint32_t new = of->new + (from - of->old);
+	for (size_t i = n / 2; i--;)
+		copy_sift(m, copies, i, n);
+	for (size_t i = n; i > 1; i--) {
+		uint32_t last = copies[i - 1];
 
-	if (last && last->old + last->len == from && last->new + last->len == new) {
-		last->len += to - from;
-		return;
+		copies[i - 1] = copies[0];
+		copies[0] = last;
+		copy_sift(m, copies, 0, i - 1);
 	}
-	m->intervals[m->n_intervals++] = (struct interval){from, to - from, new};
 }
 
-/* Sweep over the copies by old offset; at each place the longest copy there wins. */
-static int move_map_fill(struct move_map *m, struct interval *copies, size_t n)
+/* The range of the old file in which a copy is seen. */
+static uint32_t seen_from(const struct move_map *m, size_t i)
 {
-	AUTO_FREE struct interval *heap = calloc(n + 1, sizeof(*heap));
-	size_t next = 0, n_heap = 0;
-	uint32_t at = 0;
+	uint32_t from = m->ops[m->seen[i]].old, end = i ? copy_end(m, m->seen[i - 1]) : 0;
 
-	m->intervals = calloc(2 * n + 1, sizeof(*m->intervals));
-	if (!heap || !m->intervals)
+	return end > from && copy_hides(m, m->seen[i - 1], m->seen[i]) ? end : from;
+}
+
+static uint32_t seen_end(const struct move_map *m, size_t i)
+{
+	uint32_t end = copy_end(m, m->seen[i]), next = i + 1 < m->n_seen ? seen_from(m, i + 1) : end;
+
+	return next < end ? next : end;
+}
+
+/* Does a copy hide the last one that is kept, or is it hidden itself? Sorted copies come in turn. */
+static void move_map_show(struct move_map *m, uint32_t copy)
+{
+	while (m->n_seen) {
+		uint32_t last = m->seen[m->n_seen - 1];
+
+		if (copy_end(m, last) <= m->ops[copy].old)
+			break;
+		if (copy_hides(m, last, copy)) {
+			if (copy_end(m, copy) <= copy_end(m, last))
+				return;
+			break;
+		}
+		if (seen_from(m, m->n_seen - 1) < m->ops[copy].old)
+			break;
+		m->n_seen--;
+	}
+	m->seen[m->n_seen++] = copy;
+}
+
+static int move_map_fill(struct move_map *m)
+{
+	size_t n = 0;
+	uint32_t new = 0;
+
+	m->starts = calloc(m->n_ops / START_STEP + 1, sizeof(*m->starts));
+	m->seen = calloc(m->n_ops + 1, sizeof(*m->seen));
+	if (!m->starts || !m->seen)
 		return -ENOMEM;
-	qsort(copies, n, sizeof(*copies), interval_by_old);
-	while (next < n || n_heap) {
-		uint32_t end;
-
-		while (n_heap && heap[0].old + heap[0].len <= at)
-			heap_pop(heap, &n_heap);
-		if (!n_heap) {
-			if (next == n)
-				break;
-			if (at < copies[next].old)
-				at = copies[next].old;
-		}
-		while (next < n && copies[next].old <= at) {
-			if (copies[next].old + copies[next].len > at)
-				heap_push(heap, &n_heap, copies[next]);
-			next++;
-		}
-		if (!n_heap)
-			continue;
-		end = heap[0].old + heap[0].len;
-		if (next < n && copies[next].old < end)
-			end = copies[next].old;
-		if (end > at)
-			interval_add(m, &heap[0], at, end);
-		at = end;
+	for (size_t i = 0; i < m->n_ops; i++) {
+		if (i % START_STEP == 0)
+			m->starts[i / START_STEP] = new;
+		if (m->ops[i].copy_len)
+			m->seen[n++] = (uint32_t)i;
+		new += m->ops[i].copy_len + m->ops[i].rest_len;
 	}
+	copy_sort(m, m->seen, n);
+	/* what is kept never reaches beyond what is looked at */
+	for (size_t i = 0; i < n; i++)
+		move_map_show(m, m->seen[i]);
 	return 0;
 }
 
@@ -156,8 +176,7 @@ static int move_map_index(struct move_map *m, size_t old_len)
 	if (!m->blocks)
 		return -ENOMEM;
 	for (size_t i = 0; i < m->n_blocks; i++) {
-		while (at < m->n_intervals && m->intervals[at].old + m->intervals[at].len <=
-						      (uint64_t)i << BLOCK_BITS)
+		while (at < m->n_seen && seen_end(m, at) <= (uint64_t)i << BLOCK_BITS)
 			at++;
 		m->blocks[i] = (uint32_t)at;
 	}
@@ -168,24 +187,12 @@ int move_map_new(const struct op *ops, size_t n_ops, size_t old_len, const struc
 		 struct move_map **ret)
 {
 	AUTO(move_map) struct move_map *m = calloc(1, sizeof(*m));
-	AUTO_FREE struct interval *copies = calloc(n_ops + 1, sizeof(*copies));
-	size_t n = 0;
-	uint32_t new = 0;
 	int r;
 
-	if (!m || !copies)
-		return -ENOMEM;
-	m->starts = calloc(n_ops + 1, sizeof(*m->starts));
-	if (!m->starts)
+	if (!m)
 		return -ENOMEM;
 	m->ops = ops;
 	m->n_ops = n_ops;
-	for (size_t i = 0; i < n_ops; i++) {
-		m->starts[i] = new;
-		if (ops[i].copy_len)
-			copies[n++] = (struct interval){ops[i].old, ops[i].copy_len, new};
-		new += ops[i].copy_len + ops[i].rest_len;
-	}
 	m->old_elf = old_elf;
 	m->learned_bits = LEARNED_BITS_MIN;
 	while (m->learned_bits < LEARNED_BITS_MAX && old_len >> (m->learned_bits + 6))
@@ -193,7 +200,7 @@ int move_map_new(const struct op *ops, size_t n_ops, size_t old_len, const struc
 	m->learned = calloc((size_t)1 << m->learned_bits, sizeof(*m->learned));
 	if (!m->learned)
 		return -ENOMEM;
-	r = move_map_fill(m, copies, n);
+	r = move_map_fill(m);
 	if (r >= 0)
 		r = move_map_index(m, old_len);
 	if (r < 0)
@@ -207,41 +214,43 @@ void move_map_set_new(struct move_map *m, const struct elf *new_elf)
 	m->new_elf = new_elf;
 }
 
-/* The interval that contains old or, where none does, the last one before it; n if there is none. */
+/* The copy that old is in or, where it is in none, the last one before it; n_seen if there is none. */
 static size_t move_find(const struct move_map *m, uint64_t old)
 {
 	size_t block = (size_t)(old >> BLOCK_BITS), low, high;
 
 	if (block >= m->n_blocks) {
-		low = high = m->n_intervals;
+		low = high = m->n_seen;
 	} else {
 		low = m->blocks[block];
-		high = block + 1 < m->n_blocks ? m->blocks[block + 1] + 1 : m->n_intervals;
-		if (high > m->n_intervals)
-			high = m->n_intervals;
+		high = block + 1 < m->n_blocks ? m->blocks[block + 1] + 1 : m->n_seen;
+		if (high > m->n_seen)
+			high = m->n_seen;
 	}
-	/* first interval that starts behind old */
+	/* the first that starts behind old */
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (m->intervals[middle].old <= old)
+		if (seen_from(m, middle) <= old)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low ? low - 1 : m->n_intervals;
+	return low ? low - 1 : m->n_seen;
 }
 
 static bool move_covered(const struct move_map *m, uint64_t old, uint64_t *ret_new)
 {
 	size_t i = move_find(m, old);
+	uint32_t op;
 
-	if (i == m->n_intervals) {
+	if (i == m->n_seen) {
 		*ret_new = old;
 		return false;
 	}
-	*ret_new = m->intervals[i].new + (old - m->intervals[i].old);
-	return old - m->intervals[i].old < m->intervals[i].len;
+	op = m->seen[i];
+	*ret_new = move_start(m, op) + (old - m->ops[op].old);
+	return old < seen_end(m, i);
 }
 
 uint64_t move_offset(const struct move_map *m, uint64_t old)
@@ -254,7 +263,8 @@ uint64_t move_offset(const struct move_map *m, uint64_t old)
 
 bool move_back(const struct move_map *m, uint64_t new, uint64_t *ret_old, uint64_t *ret_left)
 {
-	size_t low = 0, high = m->n_ops;
+	size_t low = 0, high = (m->n_ops + START_STEP - 1) / START_STEP;
+	uint64_t start;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
@@ -264,11 +274,20 @@ bool move_back(const struct move_map *m, uint64_t new, uint64_t *ret_old, uint64
 		else
 			high = middle;
 	}
-	if (!low || new - m->starts[low - 1] >= m->ops[low - 1].copy_len)
+	if (!low)
 		return false;
-	*ret_old = m->ops[low - 1].old + (new - m->starts[low - 1]);
-	*ret_left = m->ops[low - 1].copy_len - (new - m->starts[low - 1]);
-	return true;
+	start = m->starts[low - 1];
+	for (size_t i = (low - 1) * START_STEP; i < m->n_ops; i++) {
+		const struct op *op = &m->ops[i];
+
+		if (new - start < (uint64_t)op->copy_len + op->rest_len) {
+			*ret_old = op->old + (new - start);
+			*ret_left = op->copy_len - (new - start);
+			return new - start < op->copy_len;
+		}
+		start += (uint64_t)op->copy_len + op->rest_len;
+	}
+	return false;
 }
 
 uint64_t move_end_offset(const struct move_map *m, uint64_t old_end)
@@ -356,8 +375,7 @@ uint64_t move_addr(const struct move_map *m, uint64_t old)
 		size_t at = move_find(m, offset);
 
 		/* a copy that ends behind the break point is the nearer neighbour */
-		if (at < m->n_intervals && offset - m->intervals[at].old - m->intervals[at].len <
-						   old - m->breaks[i].old)
+		if (at < m->n_seen && offset - seen_end(m, at) < old - m->breaks[i].old)
 			return aligned;
 	}
 	return old + (m->breaks[i].new - m->breaks[i].old);

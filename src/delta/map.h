@@ -22,19 +22,22 @@ enum op_rest {
 	OP_REST_MAX,
 };
 
-/* In new-file order: copy_len bytes like the old file at old, then rest_len bytes. */
+/*
+ * In new-file order: copy_len bytes like the old file at old, then rest_len bytes. A device holds all
+ * of a part's at once: they are kept small.
+ */
 struct op {
-	uint32_t old, copy_len, rest_len;
-	uint8_t rest; /* enum op_rest */
-};
-
-struct interval {
-	uint32_t old, len, new;
+	uint32_t old, copy_len;
+	uint32_t rest_len : 31, rest : 1; /* enum op_rest */
 };
 
 struct move_map;
 
-/* ops are borrowed as long as the map lives; they must lie within old_len and a new file of 31 bits. */
+/*
+ * ops are borrowed as long as the map lives; they must lie within old_len and a new file of 31 bits.
+ * Beside them a map takes MOVE_OP_BYTES for each, and what does not depend on their number.
+ */
+#define MOVE_OP_BYTES 5U
 int move_map_new(const struct op *ops, size_t n_ops, size_t old_len, const struct elf *old_elf,
 		 struct move_map **ret) MUST_CHECK;
 void move_map_free(struct move_map *m);

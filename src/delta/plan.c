@@ -111,6 +111,7 @@ static int plan_align(const struct sides *s, bool is_plain, struct plan_part *pa
 		r = align_plan(old, new, ranges, n_ranges, &a);
 	part->ops = a.ops;
 	part->n_ops = a.n_ops;
+	part->n_areas = old ? old->n_areas : 0;
 	*ret_guess = a.guess;
 	return r;
 }

@@ -19,6 +19,7 @@ struct plan_part {
 	struct file_mode mode;
 	struct op *ops;
 	size_t n_ops;
+	size_t n_areas; /* of the source's map of fields */
 };
 
 struct plan {

@@ -125,6 +125,7 @@ static uint64_t stream_file_memory(const struct stream *s, uint64_t *ret_longest
 
 		for (size_t j = 0; j < p->n_parts; j++) {
 			uint64_t memory = table_part_memory(p->parts[j].part.source_len) +
+					  p->parts[j].n_areas * TABLE_AREA_BYTES +
 					  p->parts[j].n_ops * TABLE_OP_BYTES;
 
 			if (memory > part_most)

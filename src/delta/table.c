@@ -13,12 +13,12 @@
 
 uint64_t table_part_memory(uint64_t source_bytes)
 {
-	/* the map of fields, the index over old offsets, areas of functions, repeats */
+	/* the map of fields, the index over old offsets, jump tables, repeats */
 	uint64_t repeats = 4U << 10;
 
 	while (repeats < 4U << 20 && repeats / 4 < source_bytes)
 		repeats *= 2;
-	return source_bytes / 2 + source_bytes / 128 + source_bytes / 16 + repeats;
+	return source_bytes / 2 + source_bytes / 128 + source_bytes / 128 + repeats;
 }
 
 uint64_t table_new_memory(const struct delta_tables *t)

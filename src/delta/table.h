@@ -6,7 +6,9 @@
  */
 #include "delta/coder.h"
 #include "delta/decode.h"
+#include "delta/field.h"
 #include "delta/literal.h"
+#include "delta/map.h"
 
 /* The model of the text. */
 #define TABLE_TEXT_MODEL_BITS 16U
@@ -18,8 +20,12 @@
 int table_code(struct coder *c, struct literal *text_model, struct delta_tables *t,
 	       struct buffer *text, struct error *reterr) MUST_CHECK;
 
-/* What decoding a part allocates beside the files, without its operations; and for each of these. */
-#define TABLE_OP_BYTES 96U
+/*
+ * What decoding a part allocates beside the files, without what its content says: its operations, and
+ * functions with areas of .gcc_except_table; and for each of these.
+ */
+#define TABLE_OP_BYTES (sizeof(struct op) + MOVE_OP_BYTES)
+#define TABLE_AREA_BYTES sizeof(struct field_area)
 uint64_t table_part_memory(uint64_t source_bytes);
 /* What the models and the tables allocate; and the new files, when their lengths are known. */
 uint64_t table_fixed_memory(const struct delta_header *h);

@@ -14,6 +14,8 @@
 #define BOUND_FIXED (16U << 20)
 #define SHARED_BYTES 200000U
 #define SHARING_FILES 100U
+#define PIECE_BYTES 40U
+#define LIES 20U
 
 /* Memory is asked for through these (see meson.build): what is out, and the most that ever was. */
 static size_t out_bytes, most_bytes;
@@ -147,6 +149,46 @@ static void check_memory(const char *name, const struct buffer *old, const struc
 	assert_int_equal(delta_decode(&source, h.memory_bytes - 1, &io, &e), -BSI_E_LIMIT);
 }
 
+/* A header that states less than the stream takes: refused before more than that is taken. */
+static void check_lies(const struct buffer *old, const struct buffer *new)
+{
+	AUTO_DONE(buffer) struct buffer delta = buffer_of(64U << 20);
+	struct delta_header h;
+	uint64_t memory;
+	size_t used;
+
+	encode_one(old, new, &delta);
+	assert_int_equal(delta_header_decode(delta.data, delta.len, &h, &used, NULL), 0);
+	memory = h.memory_bytes;
+	for (unsigned i = 1; i <= LIES; i++) {
+		AUTO_DONE(buffer) struct buffer lie = buffer_of(64U << 20);
+		struct lender lender = {.old = old, .delta = &lie};
+		const struct delta_source source = {&lender, lend_delta};
+		const struct delta_io io = {.ctx = &lender, .load = lend_old, .write = drop};
+		size_t before;
+
+		h.memory_bytes = (memory - memory * i / LIES) & ~UINT64_C(0xffff);
+		delta_header_encode(&h, &lie);
+		buffer_put(&lie, delta.data + used, delta.len - used);
+		before = most_bytes = out_bytes;
+		assert_true(delta_decode(&source, UINT64_MAX, &io, NULL) < 0);
+		/* before the header is read there is a decoder and its buffer */
+		assert_in_range(most_bytes - before, 0, h.memory_bytes + (1U << 16));
+		assert_true(out_bytes <= before);
+	}
+}
+
+/* Pieces of a file in another order: as many operations. */
+static struct buffer shuffled(struct random *r, const struct buffer *of)
+{
+	struct buffer b = buffer_of(of->len);
+	size_t n = of->len / PIECE_BYTES;
+
+	for (size_t i = 0; i < n; i++)
+		buffer_put(&b, of->data + random_below(r, n) * PIECE_BYTES, PIECE_BYTES);
+	return b;
+}
+
 static void test_bound_memory(void **state)
 {
 	struct random r = {11};
@@ -156,6 +198,7 @@ static void test_bound_memory(void **state)
 	AUTO_DONE(buffer) struct buffer noise = random_bytes(&r, 3000000);
 	AUTO_DONE(buffer) struct buffer edited = random_edits(&r, &noise, 5);
 	AUTO_DONE(buffer) struct buffer fresh = random_bytes(&r, 150000);
+	AUTO_DONE(buffer) struct buffer pieces = shuffled(&r, &noise);
 	AUTO_DONE(buffer) struct buffer text = buffer_of(8U << 20);
 	char line[64];
 
@@ -170,6 +213,9 @@ static void test_bound_memory(void **state)
 	check_memory("noise", &noise, &edited);
 	check_memory("noise anew", &noise, &fresh);
 	check_memory("text", &noise, &text);
+	check_memory("pieces", &noise, &pieces);
+	check_lies(&noise, &pieces);
+	check_lies(&elf, &other);
 }
 
 /* A delta of many small files, all of which name the same large old file. */

@@ -68,7 +68,7 @@ static void test_move_agrees_with_a_plain_search(void **state)
 			uint32_t old = (uint32_t)random_below(&r, 900);
 
 			list[i] = (struct op){old, (uint32_t)random_below(&r, 0x400 - old) + 1,
-					      (uint32_t)random_below(&r, 5), OP_REST_BYTES};
+					      (uint32_t)random_below(&r, 5) & 7U, OP_REST_BYTES};
 		}
 		assert_int_equal(move_map_new(list, n, 0x400, &old_elf, &m), 0);
 		for (uint64_t at = 0; at < 0x400; at++) {
