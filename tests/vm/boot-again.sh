@@ -4,8 +4,7 @@
 # shellcheck disable=SC2154
 . ./guest.sh
 
-is "$(df --output=avail -B1 / | tail -n 1 | tr -d ' '):$(dd if=/dev/zero of=/full-too bs=4096 count=1 2>&1 | grep -c 'No space')" 0:1 \
-	"the machine came up with a full disk"
+is "$(df --output=avail -B1 / | tail -n 1 | tr -d ' ')" 0 "the machine came up with a full disk"
 is "$(head -n 1 /run/lab-early)" 202 "the first service after sysinit.target ran the new library"
 moment() { systemctl show -P "ExecMain$1TimestampMonotonic" bsi-boot.service; }
 diag "it ran at $(tail -n 1 /run/lab-early) s; the boot unit took $((($(moment Exit) - $(moment Start)) / 1000)) ms"
@@ -14,7 +13,7 @@ is "$(said labd 202) $(said lab-confined 202)" "202 202" "so did the services"
 is "$(status .boot.action)" attached "the status says that the boot attached it"
 like "$(status '.components[0].seal')" '^(dm|fs)-verity$' "and that the kernel checks each read of it"
 is "$(lab)" 202 "it is attached"
-rm -f /full /full-too
+rm -f /full
 pass "the boot is complete" wait_for 60 test ! -e /var/lib/bsi/boot
 is "$(jq .content.good /var/lib/bsi/current)" "$(jq .content.current /var/lib/bsi/current)" "and proves the generation good"
 diag "$(bsi status)"
