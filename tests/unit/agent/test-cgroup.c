@@ -91,7 +91,7 @@ static void test_cgroup_names_the_unit(void **state)
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct cgroup g;
 
-		print_message("# %.*s\n", (int)strcspn(rows[i].text, "\n"), rows[i].text);
+		print_message("# row %zu\n", i);
 		assert_int_equal(cgroup_parse(rows[i].text, strlen(rows[i].text), &g), 0);
 		assert_string_equal(g.unit, rows[i].unit);
 		assert_int_equal(g.kind, rows[i].kind);
