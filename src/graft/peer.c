@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -15,9 +14,11 @@
 #include "base/file.h"
 #include "graft/mount_api.h"
 
-/* 100 ms in all: even on a busy machine a library that was opened is mapped by then, mostly. */
-#define PATIENCE_ROUND_NS 1000000
-#define PATIENCE_ROUNDS 100U
+/*
+ * For all files together, since all new ones lie there by then. Even on a busy machine a library that was
+ * opened is mapped after it, mostly. It is what the waits of 1, 2, 4 ... 64 ms add up to.
+ */
+#define PATIENCE_MS 127U
 
 static bool goes_from_beneath(const struct graft_step *step)
 {
@@ -89,51 +90,43 @@ int peer_open(const struct graft_host *host, const struct graft_plan *plan, int 
 	return 0;
 }
 
-/* One try for each old mount that is left. */
-static bool unmount_round(const char *root, const struct graft_plan *plan, size_t *left, int flags)
+/* Off, when those are done who are about to be, or there is no patience left. 0 or -errno. */
+static int unmount_old(const char *path, unsigned *patience_ms)
 {
-	char path[PATH_MAX];
-	bool is_done = true;
+	for (unsigned ms = 1;; ms *= 2) {
+		const struct timespec t = {.tv_nsec = (long)ms * 1000000};
 
-	for (size_t i = 0; i < plan->n_steps; i++) {
-		if (left[i] > 0 &&
-			snprintf(path, sizeof path, "%s/%s", root, plan->steps[i].path) >= (int)sizeof path)
-			left[i] = 0;
-		while (left[i] > 0 && umount2(path, UMOUNT_NOFOLLOW | flags) == 0)
-			left[i]--;
-		/* another error: the base was replaced meanwhile, and the kernel dropped the mounts */
-		if (left[i] > 0 && errno != EBUSY)
-			left[i] = 0;
-		is_done &= left[i] == 0;
+		if (umount2(path, UMOUNT_NOFOLLOW) == 0)
+			return 0;
+		if (errno != EBUSY || ms > *patience_ms)
+			break;
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+		*patience_ms -= ms;
 	}
-	return is_done;
+	return umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
 }
 
 int peer_unmount_old(const struct graft_host *host, const struct graft_plan *plan, int ns_fd,
 	struct error *reterr)
 {
-	const struct timespec round = {.tv_nsec = PATIENCE_ROUND_NS};
-	AUTO_FREE size_t *left = calloc(plan->n_steps + 1, sizeof *left);
+	char root[PATH_MAX], path[PATH_MAX];
 	AUTO_CLOSE int root_fd = -EBADF;
-	char root[PATH_MAX];
+	unsigned patience_ms = PATIENCE_MS;
 
-	bool is_done = false;
-
-	if (!left)
-		return -ENOMEM;
-	for (size_t i = 0; i < plan->n_steps; i++)
-		left[i] = goes_from_beneath(&plan->steps[i]) ? plan->steps[i].n_old : 0;
 	if (setns(ns_fd, CLONE_NEWNS) < 0)
 		return error_set(reterr, -errno, "entering the peer namespace: %s",
 			error_text(-errno));
 	root_fd = graft_host_open_root(host, root, sizeof root);
-	if (root_fd >= 0)
-		is_done = unmount_round(root, plan, left, 0);
-	for (unsigned i = 0; root_fd >= 0 && !is_done && i < PATIENCE_ROUNDS; i++) {
-		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &round, NULL);
-		is_done = unmount_round(root, plan, left, 0);
+	for (size_t i = 0; root_fd >= 0 && i < plan->n_steps; i++) {
+		const struct graft_step *step = &plan->steps[i];
+
+		if (!goes_from_beneath(step) ||
+			snprintf(path, sizeof path, "%s/%s", root, step->path) >= (int)sizeof path)
+			continue;
+		/* Fails where the base was replaced meanwhile and the kernel dropped the mounts. */
+		for (size_t k = 0; k < step->n_old; k++)
+			if (unmount_old(path, &patience_ms) < 0)
+				break;
 	}
-	if (root_fd >= 0 && !is_done)
-		(void)unmount_round(root, plan, left, MNT_DETACH);
 	return return_to_host(host, 0, reterr);
 }
