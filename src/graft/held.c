@@ -4,20 +4,19 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "graft/maps.h"
 #include "graft/process.h"
+#include "graft/run_file.h"
 
 #define FOR_IDLE "idle "
 #define FOR_BOOT "boot "
-#define DEVICES_MAX 1024 /* each mount of a plain file has a number of its own */
+#define DEVICES_MAX 1024 /* superblocks of images that are attached and not `live` */
 
 /* A superblock of a held image. */
 struct device {
@@ -41,13 +40,6 @@ void held_free(struct held *h)
 	free(h);
 }
 
-static int make_path(const char *run_dir, const char *suffix, char ret[static PATH_MAX])
-{
-	int n = snprintf(ret, PATH_MAX, "%s/" HELD_NAME "%s", run_dir, suffix);
-
-	return n > 0 && n < PATH_MAX ? 0 : -ENAMETOOLONG;
-}
-
 /* The file's text, "" where there is none; the caller frees it. */
 static int load(const char *run_dir, char **ret)
 {
@@ -55,7 +47,7 @@ static int load(const char *run_dir, char **ret)
 	size_t len = 0;
 	FILE *file;
 	ssize_t n;
-	int r = make_path(run_dir, "", path);
+	int r = run_file_path(run_dir, HELD_NAME, path);
 
 	*ret = NULL;
 	if (r < 0)
@@ -123,6 +115,17 @@ bool held_has(const struct held *h, const struct mount_row *row)
 	return held_find(h, row) != NULL;
 }
 
+static int add_device(struct looking *x, dev_t dev, size_t image)
+{
+	for (size_t i = 0; i < x->n_devices; i++)
+		if (x->devices[i].dev == dev)
+			return 0;
+	if (x->n_devices == DEVICES_MAX)
+		return -E2BIG;
+	x->devices[x->n_devices++] = (struct device){.dev = dev, .image = image};
+	return 0;
+}
+
 static int add_row(struct looking *x, const struct mount_row *row, const char *text)
 {
 	const char *name = name_of(row);
@@ -147,11 +150,7 @@ static int add_row(struct looking *x, const struct mount_row *row, const char *t
 			return -ENOMEM;
 		h->n_images++;
 	}
-	if (x->n_devices == DEVICES_MAX)
-		return -E2BIG;
-	x->devices[x->n_devices++] =
-		(struct device){.dev = makedev(row->major, row->minor), .image = at};
-	return 0;
+	return add_device(x, makedev(row->major, row->minor), at);
 }
 
 static void name_user(struct held_image *image, pid_t pid)
@@ -268,32 +267,9 @@ static bool stands_there(const char *run_dir, const char *text)
 	return true;
 }
 
-static int replace(const char *run_dir, const char *text)
-{
-	char path[PATH_MAX], new_path[PATH_MAX];
-	AUTO_CLOSE int fd = -EBADF;
-	size_t len = strlen(text);
-	int r = make_path(run_dir, "", path);
-	ssize_t n;
-
-	if (r == 0)
-		r = make_path(run_dir, ".new", new_path);
-	if (r < 0)
-		return r;
-	if (mkdir(run_dir, 0755) < 0 && errno != EEXIST)
-		return -errno;
-	fd = open(new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	n = write(fd, text, len);
-	if (n < 0 || (size_t)n != len)
-		return n < 0 ? -errno : -EIO;
-	return rename(new_path, path) < 0 ? -errno : 0;
-}
-
 int held_save(const char *run_dir, const char *text)
 {
-	int r = replace(run_dir, text);
+	int r = run_file_replace(run_dir, HELD_NAME, text);
 
 	return r < 0 && stands_there(run_dir, text) ? 0 : r;
 }

@@ -10,13 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-
-static bool make_path(const char *run_dir, const char *suffix, char ret[static PATH_MAX])
-{
-	int n = snprintf(ret, PATH_MAX, "%s/" INVENTORY_NAME "%s", run_dir, suffix);
-
-	return n > 0 && n < PATH_MAX;
-}
+#include "graft/run_file.h"
 
 static const char *name_of(const struct mount_row *row)
 {
@@ -49,27 +43,14 @@ char *inventory_text(const struct mount_table *table)
 
 int inventory_save(const char *run_dir, const char *text)
 {
-	char path[PATH_MAX], new_path[PATH_MAX];
-	AUTO_CLOSE int fd = -EBADF;
-	size_t len = strlen(text);
-	ssize_t n;
-
-	if (!make_path(run_dir, "", path) || !make_path(run_dir, ".new", new_path))
-		return -ENAMETOOLONG;
-	fd = open(new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	n = write(fd, text, len);
-	if (n < 0 || (size_t)n != len)
-		return n < 0 ? -errno : -EIO;
-	return rename(new_path, path) < 0 ? -errno : 0;
+	return run_file_replace(run_dir, INVENTORY_NAME, text);
 }
 
 void inventory_drop(const char *run_dir)
 {
 	char path[PATH_MAX];
 
-	if (make_path(run_dir, "", path))
+	if (run_file_path(run_dir, INVENTORY_NAME, path) == 0)
 		(void)unlink(path);
 }
 
@@ -94,7 +75,7 @@ bool inventory_is_true(const char *run_dir)
 	AUTO_CLOSE int fd = -EBADF;
 	char path[PATH_MAX];
 
-	if (!make_path(run_dir, "", path))
+	if (run_file_path(run_dir, INVENTORY_NAME, path) < 0)
 		return false;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 || mount_table_load("/proc/self/mountinfo", &table) < 0)

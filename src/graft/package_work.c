@@ -7,21 +7,14 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "graft/process.h"
+#include "graft/run_file.h"
 
 #define HOOK_DEPTH_MAX 8 /* dpkg, a shell, perhaps an env or nice, the hook */
 #define MARK_MAX 64
-
-static int mark_path(const char *run_dir, const char *suffix, char ret[static PATH_MAX])
-{
-	int n = snprintf(ret, PATH_MAX, "%s/" PACKAGE_WORK_NAME "%s", run_dir, suffix);
-
-	return n > 0 && n < PATH_MAX ? 0 : -ENAMETOOLONG;
-}
 
 /* dpkg runs its hooks through a shell. */
 int package_work_find_dpkg(struct process *ret)
@@ -43,34 +36,20 @@ int package_work_find_dpkg(struct process *ret)
 
 int package_work_begin(const char *run_dir)
 {
-	char path[PATH_MAX], new_path[PATH_MAX], text[MARK_MAX];
-	AUTO_CLOSE int fd = -EBADF;
+	char text[MARK_MAX];
 	struct process dpkg;
-	int r, n;
+	int r = package_work_find_dpkg(&dpkg);
 
-	r = package_work_find_dpkg(&dpkg);
-	if (r == 0)
-		r = mark_path(run_dir, "", path);
-	if (r == 0)
-		r = mark_path(run_dir, ".new", new_path);
 	if (r < 0)
 		return r;
-	if (mkdir(run_dir, 0755) < 0 && errno != EEXIST)
-		return -errno;
-	n = snprintf(text, sizeof text, "%d %" PRIu64 "\n", (int)dpkg.pid, dpkg.start_ticks);
-	/* a reader sees a whole mark or none */
-	fd = open(new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, (size_t)n) != n)
-		return -EIO;
-	return rename(new_path, path) < 0 ? -errno : 0;
+	(void)snprintf(text, sizeof text, "%d %" PRIu64 "\n", (int)dpkg.pid, dpkg.start_ticks);
+	return run_file_replace(run_dir, PACKAGE_WORK_NAME, text);
 }
 
 int package_work_end(const char *run_dir)
 {
 	char path[PATH_MAX];
-	int r = mark_path(run_dir, "", path);
+	int r = run_file_path(run_dir, PACKAGE_WORK_NAME, path);
 
 	if (r < 0)
 		return r;
@@ -86,7 +65,7 @@ pid_t package_work_holder(const char *run_dir)
 	const char *blank;
 	ssize_t n;
 
-	if (mark_path(run_dir, "", path) < 0)
+	if (run_file_path(run_dir, PACKAGE_WORK_NAME, path) < 0)
 		return 0;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
