@@ -254,10 +254,12 @@ static int before_packages(void)
 	AUTO(held) struct held *held = NULL;
 	const struct held_image *in_the_way = NULL;
 	bool is_attached = false;
-	int r = base_view_is_covered(&is_attached);
+	int r = base_view_is_covered(&is_attached), looked;
 
-	if (r == 0 && is_attached)
-		r = held_look(RUN_DIR, &held);
+	/* a mount that stayed would stop dpkg half-way: the base wins */
+	if (r == 0 && is_attached && (looked = held_look(RUN_DIR, &held)) < 0)
+		fprintf(stderr, "bsi: before dpkg: who uses what is attached cannot be seen (%s), so it goes off\n",
+			strerror(-looked));
 	if (r == 0 && held)
 		in_the_way = find_in_the_way(held);
 	if (in_the_way) {

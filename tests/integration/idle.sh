@@ -141,6 +141,16 @@ stop
 bsi attach >/dev/null
 run dpkg -i "$old_deb"
 is "$run_status:$(mounted):$(lab)" 0:1:2 "when nobody uses it, plain dpkg replaces it, and it is improved again" || diag "$run_out$run_err"
+
+# what the engine left behind cannot be read: dpkg must not stop half-way at a mount
+mv /run/bsi/activation "$tap_dir/activation"
+mkdir /run/bsi/activation
+run dpkg -i "$old_deb"
+is "$run_status:$(dpkg-query -W -f '${Status}' liblab1)" "0:install ok installed" "where nobody can say what is held, dpkg works" || diag "$run_out$run_err"
+like "$run_err" "before dpkg: who uses what is attached cannot be seen" "and it is said"
+rmdir /run/bsi/activation
+run bsi attach --wait
+is "$run_status:$(mounted):$(lab)" 0:1:2 "and it is improved again when that is mended" || diag "$run_out$run_err"
 run bsi detach
 is "$run_status:$(mounted)" 0:0 "and detach takes it off"
 
