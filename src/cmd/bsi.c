@@ -110,6 +110,15 @@ static const char *remedy(int r)
 	return "'bsi doctor' says more";
 }
 
+/* For a verb of the launcher's own: what was asked for goes to standard output. */
+static int usage(int argc, char **argv, const char *text)
+{
+	bool is_asked = argc == 3 && strcmp(argv[2], "--help") == 0;
+
+	fputs(text, is_asked ? stdout : stderr);
+	return is_asked ? EXIT_SUCCESS : EXIT_USAGE;
+}
+
 /* bsi base [--follow] [--lenient] [--] COMMAND [ARGUMENT...] */
 static int run_in_base_view(int argc, char **argv)
 {
@@ -129,15 +138,13 @@ static int run_in_base_view(int argc, char **argv)
 		at++;
 	else if (at < argc && argv[at][0] == '-')
 		at = argc;
-	if (at >= argc) {
-		fprintf(stderr,
+	if (at >= argc)
+		return usage(argc, argv,
 			"Usage: bsi base [--follow] [--lenient] -- COMMAND [ARGUMENTS]\n\n"
 			"Runs COMMAND with /usr as the base has it, under whatever is attached.\n"
 			"With --follow, what the host mounts later arrives there too.\n"
 			"With --lenient, COMMAND runs as it is where no namespace can be made.\n"
 			"The exit status is the command's. See bsi(1).\n");
-		return EXIT_USAGE;
-	}
 	r = base_view_enter(flags, NULL);
 	if (r < 0 && !((r == -EPERM || r == -EBUSY) && is_lenient)) {
 		fprintf(stderr, "bsi: base: a mount namespace of its own cannot be made: %s; %s\n",
@@ -207,13 +214,11 @@ static int detach(int argc, char **argv)
 	AUTO(held) struct held *held = NULL;
 	int r;
 
-	if (argc != 2 && !is_forced) {
-		fprintf(stderr,
+	if (argc != 2 && !is_forced)
+		return usage(argc, argv,
 			"Usage: bsi detach [--force]\n\n"
 			"Takes everything off until the next 'bsi attach' or boot, but for what may not\n"
 			"change under the programs that run. With --force that too. See bsi(1).\n");
-		return EXIT_USAGE;
-	}
 	r = uncover(is_forced, &held);
 	if (r == 0 && join_host() == HOST_JOINED)
 		r = uncover(is_forced, &held);
@@ -283,9 +288,9 @@ static bool hook(int argc, char **argv, int *ret_status)
 
 	*ret_status = 0;
 	if (argc != 3 || (strcmp(argv[2], "pre") != 0 && strcmp(argv[2], "post") != 0)) {
-		fprintf(stderr, "Usage: bsi hook pre|post\n\n"
-				"What dpkg calls before and after it changes packages. See bsi(1).\n");
-		*ret_status = EXIT_USAGE;
+		*ret_status = usage(argc, argv,
+			"Usage: bsi hook pre|post\n\n"
+			"What dpkg calls before and after it changes packages. See bsi(1).\n");
 		return false;
 	}
 	if (root && *root && strcmp(root, "/") != 0)

@@ -74,6 +74,13 @@ is "$run_status" 2 "before a verb that has no such option"
 like "$run_err" "unknown option '--rows'; 'bsi status --help'" "says whose option it is not"
 run bsi --root history
 is "$run_status" 2 "a value is a value, before the verb too"
+for verb in base detach hook status config; do
+	run bsi $verb --help
+	is "$run_status:$run_err" 0: "bsi $verb --help is no error"
+	like "$run_out" "^Usage: bsi $verb" "and shows how it is called"
+done
+run bsi detach --frce
+is "$run_status:$run_out" 2: "a wrong option is one"
 for rows in 0 -1 x 10001 '' 99999999999999999999999; do
 	run bsi history --rows "$rows"
 	is "$run_status" 2 "--rows '$rows'"
