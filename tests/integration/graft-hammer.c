@@ -4,7 +4,8 @@
  * the other file first, two the provider first. No open may fail, and while one improvement is
  * exchanged for another no open may find the base. Pairs of files of two versions can happen to
  * any two opens: they are counted and shown. Who has opened a file keeps its path until it is mapped,
- * which is what AppArmor decides by. And a real program with two libraries, started all the time.
+ * which is what AppArmor decides by. A real program with two libraries, started all the time. And what
+ * readers find while a package manager in a base view puts a newer file into the place of a patched one.
  *
  * graft-hammer [--full]: 1000 changes (5000)
  */
@@ -23,12 +24,14 @@
 
 #include "base/cleanup.h"
 #include "graft-scene.h"
+#include "graft/base_view.h"
 
 #define N_CHANGES 1000
 #define N_CHANGES_FULL 5000
 #define N_THREADS 4
 #define N_PROGRAM_CHANGES 120
 #define N_OPENED_CHANGES 300
+#define N_RENAMES 40
 #define PROGRAM_EXIT_BASE 16 /* the program exits with this + 4 * version of A + version of B */
 
 enum phase { PHASE_ATTACH, PHASE_EXCHANGE, PHASE_OFF, PHASE_MAX };
@@ -288,6 +291,78 @@ static void test_program(struct scene *scene)
 	(void)munmap(starts, sizeof *starts);
 }
 
+/* What readers of one file found: versions 0 (the former base), 1 (the patched file), 3 (the newer base). */
+static _Atomic uint64_t n_found[10], n_unreadable, n_masked;
+
+static void *watcher(void *arg)
+{
+	bool replaced = false;
+
+	(void)arg;
+	while (!atomic_load(&stop)) {
+		int version = scene_version_at("/" SCENE_DIR "/f001");
+
+		if (version < 0) {
+			atomic_fetch_add(&n_unreadable, 1);
+			continue;
+		}
+		atomic_fetch_add(&n_found[version], 1);
+		atomic_fetch_add(&n_masked, replaced && version != 3);
+		replaced = replaced || version == 3;
+	}
+	return NULL;
+}
+
+static bool put_base_file(const char *text)
+{
+	scene_write_file("/" SCENE_DIR "/new", text, 0644);
+	return rename("/" SCENE_DIR "/new", "/" SCENE_DIR "/f001") == 0;
+}
+
+/* As apt's dpkg does it, while two threads read. */
+static bool replace_under_watch(void)
+{
+	pthread_t threads[2];
+	int status;
+	pid_t pid;
+
+	atomic_store(&stop, false);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		if (pthread_create(&threads[i], NULL, watcher, NULL) != 0)
+			tap_bail("no thread");
+	(void)usleep(1000);
+	pid = fork();
+	if (pid == 0)
+		_exit(base_view_enter(BASE_VIEW_SLAVE, NULL) < 0 || !put_base_file("v3 newer\n"));
+	(void)waitpid(pid, &status, 0);
+	status |= scene_version_at("/" SCENE_DIR "/f001") != 3;
+	(void)usleep(1000);
+	atomic_store(&stop, true);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		(void)pthread_join(threads[i], NULL);
+	return status == 0;
+}
+
+static void test_renames(const struct scene *scene)
+{
+	size_t n_ok = 0, n_former = 0;
+
+	for (size_t i = 0; i < N_RENAMES; i++) {
+		uint64_t former = atomic_load(&n_found[0]);
+
+		n_ok += put_base_file("v0 older\n") && scene_change(scene, 1, 2, NULL, NULL) == 0 &&
+			replace_under_watch() && scene_change(scene, 0, 2, NULL, NULL) == 0;
+		n_former += atomic_load(&n_found[0]) > former;
+	}
+	tap_note("%d patched files replaced by a rename in a base view: %llu readings; the former base was "
+		 "found at %zu of the renames, %llu times",
+		N_RENAMES, (unsigned long long)(n_found[0] + n_found[1] + n_found[3]), n_former,
+		(unsigned long long)n_found[0]);
+	tap_ok(n_ok == N_RENAMES, "where a rename in a base view has returned, the newer file is there");
+	tap_ok(n_unreadable == 0 && n_found[3] > N_RENAMES, "no open failed meanwhile");
+	tap_ok(n_masked == 0, "who found the newer file never finds another one after it");
+}
+
 int main(int argc, char **argv)
 {
 	bool full = argc > 1 && strcmp(argv[1], "--full") == 0;
@@ -299,6 +374,7 @@ int main(int argc, char **argv)
 	test_program(&scene);
 	test_readers(&scene, full ? N_CHANGES_FULL : N_CHANGES);
 	test_openers(&scene);
+	test_renames(&scene);
 	scene_close(&scene);
 	tap_plan_end();
 	return tap_exit_status();

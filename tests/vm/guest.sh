@@ -50,12 +50,16 @@ said() {
 # it ran, failed, and said something that the whole pattern does not match.
 hammer_start() {
 	rm -f /run/hammer-stop
+	: >/run/hammer.err
 	(
 		runs=0 failures=0 others=0
 		while [[ ! -e /run/hammer-stop ]]; do
 			runs=$((runs + 1))
 			said=$(lab 2>>/run/hammer.err) || failures=$((failures + 1))
-			[[ $said =~ ^($1)$ ]] || others=$((others + 1))
+			if [[ ! $said =~ ^($1)$ ]]; then
+				others=$((others + 1))
+				echo "said '$said'" >>/run/hammer.err
+			fi
 			read -r -N 4 magic </usr/lib/lab/libinner.so.1 && [[ $magic == *ELF ]] ||
 				failures=$((failures + 1))
 		done
