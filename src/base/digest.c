@@ -2,6 +2,7 @@
 #include "base/digest.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include <openssl/evp.h>
@@ -9,8 +10,16 @@
 #include "base/error.h"
 #include "base/hex.h"
 
+/* Fetched once, and never given back: a fetch for each hasher is what makes OpenSSL 3.0 slow. */
+static EVP_MD *sha256;
+static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
+
+static void fetch_sha256(void)
+{
+	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
 struct hasher {
-	EVP_MD *md; /* fetched once: a fetch per call is what makes OpenSSL 3.0 slow */
 	EVP_MD_CTX *ctx;
 	bool failed;
 };
@@ -20,7 +29,6 @@ void hasher_free(struct hasher *h)
 	if (!h)
 		return;
 	EVP_MD_CTX_free(h->ctx);
-	EVP_MD_free(h->md);
 	free(h);
 }
 
@@ -30,9 +38,9 @@ int hasher_new(struct hasher **ret)
 
 	if (!h)
 		return -ENOMEM;
-	h->md = EVP_MD_fetch(NULL, "SHA256", NULL);
+	(void)pthread_once(&sha256_once, fetch_sha256);
 	h->ctx = EVP_MD_CTX_new();
-	if (!h->md || !h->ctx || EVP_DigestInit_ex2(h->ctx, h->md, NULL) != 1)
+	if (!sha256 || !h->ctx || EVP_DigestInit_ex2(h->ctx, sha256, NULL) != 1)
 		return -ENOMEM;
 	*ret = take_ptr(h);
 	return 0;
@@ -51,7 +59,7 @@ int hasher_final(struct hasher *h, struct digest *ret)
 	bool ok = EVP_DigestFinal_ex(h->ctx, d.bytes, &len) == 1 && len == sizeof d.bytes &&
 		  !h->failed;
 
-	h->failed = EVP_DigestInit_ex2(h->ctx, h->md, NULL) != 1;
+	h->failed = EVP_DigestInit_ex2(h->ctx, sha256, NULL) != 1;
 	if (!ok)
 		return -EIO;
 	*ret = d;
