@@ -26,12 +26,10 @@ void package_database_done(struct package_database *d)
 
 static int append(int dir_fd, const char *path, struct buffer *text)
 {
-	AUTO_FREE char *one = NULL;
-	int r = package_text_read(dir_fd, path, PACKAGES_STATUS_MAX_BYTES, &one);
+	int r = package_text_append(dir_fd, path, PACKAGES_STATUS_MAX_BYTES, text);
 
 	if (r < 0)
 		return r;
-	buffer_put_text(text, one);
 	buffer_put_text(text, "\n\n");
 	return text->err;
 }

@@ -11,11 +11,12 @@
 #include "base/compiler.h"
 #include "base/file.h"
 
-static const char *field(char *line, const char *name)
-{
-	size_t len = strlen(name);
+#define FIELD(name) name, sizeof(name) - 1
 
-	if (strncmp(line, name, len) != 0 || line[len] != ':')
+static const char *field(char *line, const char *name, size_t len)
+{
+	/* a database has some ten thousand lines, and most begin with another letter */
+	if (line[0] != name[0] || strncmp(line, name, len) != 0 || line[len] != ':')
 		return NULL;
 	line += len + 1;
 	return line + strspn(line, " \t");
@@ -24,20 +25,22 @@ static const char *field(char *line, const char *name)
 static void take_field(struct package_paragraph *p, char *line)
 {
 	const struct {
-		const char *name, **value;
+		const char *name;
+		size_t len;
+		const char **value;
 	} fields[] = {
-		{"Package", &p->package},
-		{"Version", &p->version},
-		{"Status", &p->status},
-		{"Architecture", &p->architecture},
-		{"Multi-Arch", &p->multi_arch},
-		{"Source", &p->source},
-		{"Built-Using", &p->built_using},
-		{"Static-Built-Using", &p->static_built_using},
+		{FIELD("Package"), &p->package},
+		{FIELD("Version"), &p->version},
+		{FIELD("Status"), &p->status},
+		{FIELD("Architecture"), &p->architecture},
+		{FIELD("Multi-Arch"), &p->multi_arch},
+		{FIELD("Source"), &p->source},
+		{FIELD("Built-Using"), &p->built_using},
+		{FIELD("Static-Built-Using"), &p->static_built_using},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-		const char *value = field(line, fields[i].name);
+		const char *value = field(line, fields[i].name, fields[i].len);
 
 		if (value) {
 			*fields[i].value = value;
@@ -88,16 +91,30 @@ bool package_is_installed(const struct package_paragraph *p)
 	return false;
 }
 
+int package_text_append(int root_fd, const char *path, size_t max, struct buffer *text)
+{
+	AUTO_CLOSE int fd = file_open_in_root(root_fd, path, O_RDONLY);
+	size_t before = text->len;
+	const uint8_t *end;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = file_read_fd(fd, max, text);
+	if (r < 0)
+		return r;
+	/* what follows in the same text is not hidden by it */
+	end = text->len > before ? memchr(text->data + before, '\0', text->len - before) : NULL;
+	if (end)
+		text->len = (size_t)(end - text->data);
+	return 0;
+}
+
 int package_text_read(int root_fd, const char *path, size_t max, char **ret)
 {
 	AUTO_DONE(buffer) struct buffer text = buffer_of(max + 1);
-	AUTO_CLOSE int fd = -EBADF;
-	int r;
+	int r = package_text_append(root_fd, path, max, &text);
 
-	fd = file_open_in_root(root_fd, path, O_RDONLY);
-	if (fd < 0)
-		return fd;
-	r = file_read_fd(fd, max, &text);
 	if (r < 0)
 		return r;
 	buffer_put_u8(&text, 0);

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/bytes.h"
 #include "base/compiler.h"
 
 #define PACKAGE_STATUS_PATH "var/lib/dpkg/status"
@@ -16,6 +17,8 @@ struct package_paragraph {
 
 /* The whole file as text with a final NUL; -ENOENT where there is no such file. */
 int package_text_read(int root_fd, const char *path, size_t max, char **ret) MUST_CHECK;
+/* The same behind what is in *text already: as far as its first NUL, and without one. */
+int package_text_append(int root_fd, const char *path, size_t max, struct buffer *text) MUST_CHECK;
 
 /* The next paragraph of text at *at, which is cut into lines; false at the end. */
 bool package_paragraph_next(char **at, struct package_paragraph *ret);

@@ -49,23 +49,55 @@ int file_open_in_root_following(int root_fd, const char *path, int flags)
 	return open_how(root_fd, path, flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
+static ssize_t read_at(int fd, void *to, size_t len, uint64_t at)
+{
+	ssize_t n;
+
+	do
+		n = pread(fd, to, len, (off_t)at);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+/* As much as the file had when it was looked at, without a copy on the way; *ret_at is what came. */
+static int read_whole(int fd, size_t len, struct buffer *out, uint64_t *ret_at)
+{
+	size_t before = out->len, at = 0;
+	uint8_t *to = buffer_grow(out, len);
+	ssize_t n = 1;
+
+	if (!to)
+		return out->err;
+	while (at < len && n > 0) {
+		n = read_at(fd, to + at, len - at, at);
+		at += n > 0 ? (size_t)n : 0;
+	}
+	out->len = before + at;
+	*ret_at = at;
+	return n < 0 ? (int)n : 0;
+}
+
 int file_read_fd(int fd, size_t max, struct buffer *out)
 {
 	struct stat st;
 	uint64_t at = 0;
+	int r = 0;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > max)
 		return -BSI_E_LIMIT;
+	if (S_ISREG(st.st_mode) && st.st_size > 0)
+		r = read_whole(fd, (size_t)st.st_size, out, &at);
+	if (r < 0)
+		return r;
+	/* what is no regular file, tells no size, or grew meanwhile */
 	for (;;) {
 		uint8_t chunk[16384];
-		ssize_t n = pread(fd, chunk, sizeof chunk, (off_t)at);
+		ssize_t n = read_at(fd, chunk, sizeof chunk, at);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return -errno;
+			return (int)n;
 		if (n == 0)
 			return out->err;
 		at += (uint64_t)n;

@@ -184,6 +184,25 @@ static void test_journal_is_above_the_status(void **state)
 	remove_root(root, root_fd);
 }
 
+/* A byte that ends texts in the status file hides the rest of it, and nothing of the journal. */
+static void test_journal_is_read_behind_a_damaged_status(void **state)
+{
+	static const char status[] =
+		"Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n"
+		"Package: one\nStatus: install ok installed\nVersion: 1\n";
+	char root[] = ROOT;
+	int root_fd = make_root(root, status);
+	AUTO_CLOSE int fd = openat(root_fd, PACKAGE_STATUS_PATH, O_WRONLY | O_CLOEXEC);
+	AUTO_FREE char *text = NULL;
+
+	(void)state;
+	note(root_fd, "0000", "Package: two\nStatus: install ok unpacked\nVersion: 2\n");
+	assert_int_equal(pwrite(fd, "", 1, (off_t)(strstr(status, "Package: one") - status)), 1);
+	text = listed(root_fd);
+	assert_string_equal(text, "dpkg 1 installed amd64\ntwo 2 unpacked -\n");
+	remove_root(root, root_fd);
+}
+
 static void test_journal_tells_which_version_is_here(void **state)
 {
 	struct package_change one[] = {{.name = (char[]){"one"}, .to = (char[]){"2"}}};
@@ -264,6 +283,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_users_are_those_built_before_the_fix),
 		cmocka_unit_test(test_journal_is_above_the_status),
+		cmocka_unit_test(test_journal_is_read_behind_a_damaged_status),
 		cmocka_unit_test(test_journal_tells_which_version_is_here),
 		cmocka_unit_test(test_without_a_database_there_are_none),
 		cmocka_unit_test(test_text_survives_truncation_and_bit_flips),

@@ -76,6 +76,45 @@ static void test_read_has_a_limit(void **state)
 	assert_int_equal(file_read(folder_fd, "h", 5, &found), 0);
 }
 
+static void test_read_appends_the_whole_file(void **state)
+{
+	AUTO_DONE(buffer) struct buffer found = buffer_of(100000);
+	AUTO_FREE char *text = malloc(70000);
+	int pipes[2];
+
+	(void)state;
+	assert_non_null(text);
+	for (size_t i = 0; i < 70000; i++)
+		text[i] = (char)('a' + i % 23);
+	assert_int_equal(file_replace(folder_fd, "long", text, 70000, 0600), 0);
+	buffer_put_text(&found, "before");
+	assert_int_equal(file_read(folder_fd, "long", 70000, &found), 0);
+	assert_int_equal(found.len, 70006);
+	assert_memory_equal(found.data, "before", 6);
+	assert_memory_equal(found.data + 6, text, 70000);
+	/* what the buffer has no room for is no success */
+	assert_int_equal(file_read(folder_fd, "long", 70000, &found), -BSI_E_LIMIT);
+	/* what cannot be read from an offset is an error, and no empty file */
+	assert_int_equal(pipe(pipes), 0);
+	buffer_done(&found);
+	assert_int_equal(file_read_fd(pipes[0], 100, &found), -ESPIPE);
+	(void)close(pipes[0]);
+	(void)close(pipes[1]);
+}
+
+/* A file of /proc tells no size. */
+static void test_read_needs_no_size(void **state)
+{
+	AUTO_DONE(buffer) struct buffer found = buffer_of(1U << 20);
+	AUTO_CLOSE int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(file_read_fd(fd, 1U << 20, &found), 0);
+	assert_true(found.len > 100);
+	assert_memory_equal(found.data, "Name:", 5);
+}
+
 static void test_paths_do_not_leave_the_folder(void **state)
 {
 	(void)state;
@@ -138,6 +177,8 @@ int main(void)
 		cmocka_unit_test(test_replace_gives_whole_new_content),
 		cmocka_unit_test(test_replace_leaves_the_old_content_when_it_fails),
 		cmocka_unit_test(test_read_has_a_limit),
+		cmocka_unit_test(test_read_appends_the_whole_file),
+		cmocka_unit_test(test_read_needs_no_size),
 		cmocka_unit_test(test_paths_do_not_leave_the_folder),
 		cmocka_unit_test(test_digest_reads_from_the_start),
 		cmocka_unit_test(test_reading_is_exact),
