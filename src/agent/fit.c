@@ -109,15 +109,21 @@ int fit_open(int root_fd, const struct manifest *manifest, struct fit **ret, str
 	return 0;
 }
 
-/* The value as heap memory; NULL where the file or its file system has none. */
+/*
+ * The value as heap memory; NULL where the file or its file system has none. Most have none, and the
+ * kernel clears as much memory as it is offered, so it is asked for the size first.
+ */
 static int read_attribute(int fd, const char *name, uint8_t **ret, size_t *ret_len)
 {
-	AUTO_FREE uint8_t *value = malloc(ACCESS_ATTRIBUTE_MAX_BYTES);
-	ssize_t n;
+	AUTO_FREE uint8_t *value = NULL;
+	ssize_t n = fgetxattr(fd, name, NULL, 0);
 
-	if (!value)
-		return -ENOMEM;
-	n = fgetxattr(fd, name, value, ACCESS_ATTRIBUTE_MAX_BYTES);
+	if (n >= 0) {
+		value = malloc(ACCESS_ATTRIBUTE_MAX_BYTES);
+		if (!value)
+			return -ENOMEM;
+		n = fgetxattr(fd, name, value, ACCESS_ATTRIBUTE_MAX_BYTES);
+	}
 	if (n < 0)
 		return errno == ENODATA || errno == EOPNOTSUPP ? 0 : -errno;
 	*ret = take_ptr(value);
@@ -167,6 +173,10 @@ static int measure_component(int root_fd, struct fit_component *c, struct error 
 				error_text(r));
 		facts[k].present = true;
 	}
+	match_component(c->component, facts, NULL, 0, &c->match);
+	/* packages can only turn a mismatch into the proof of a fix; digests come before them */
+	if (c->match.verdict != MATCH_MISMATCH)
+		return 0;
 	r = packages_read(root_fd, c->component, c->files, &packages);
 	if (r < 0)
 		return error_set(reterr, r, "the package database: %s", error_text(r));

@@ -43,7 +43,10 @@ struct match {
 	char reason[MATCH_REASON_MAX]; /* for a person, never empty */
 };
 
-/* @facts holds n_files of the component, in its order. */
+/*
+ * @facts holds n_files of the component, in its order. What packages say turns MATCH_MISMATCH into
+ * MATCH_SUPERSEDED, or changes its words, and no other verdict: who knows none yet can ask with none.
+ */
 void match_component(const struct component *component, const struct base_fact *facts,
 	const struct package_fact *packages, size_t n_packages, struct match *ret);
 

@@ -90,6 +90,27 @@ static void test_match_verdicts(void **state)
 	}
 }
 
+/* Who gathers facts asks for packages only where they can change the verdict. */
+static void test_match_without_packages_errs_on_the_open_side(void **state)
+{
+	AUTO(manifest) struct manifest *m = example_manifest();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct row *row = &rows[i];
+		struct base_fact facts[] = {fact(row->files[0]), fact(row->files[1])};
+		struct match with, without;
+
+		match_component(&m->components[0], facts, row->packages, row->n_packages, &with);
+		match_component(&m->components[0], facts, NULL, 0, &without);
+		if (without.verdict == MATCH_MISMATCH)
+			continue;
+		if (with.verdict != without.verdict || with.set != without.set ||
+			strcmp(with.reason, without.reason) != 0)
+			fail_msg("%s: \"%s\" became \"%s\"", row->name, without.reason, with.reason);
+	}
+}
+
 static void test_match_set_in_which_a_file_is_absent(void **state)
 {
 	AUTO(manifest) struct manifest *m = example_manifest();
@@ -283,6 +304,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_match_verdicts),
+		cmocka_unit_test(test_match_without_packages_errs_on_the_open_side),
 		cmocka_unit_test(test_match_set_in_which_a_file_is_absent),
 		cmocka_unit_test(test_match_set_of_absent_files_is_no_absence),
 		cmocka_unit_test(test_match_needs_every_installed_package),
