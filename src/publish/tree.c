@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "publish/tree.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -298,6 +299,36 @@ static int load_files(struct state *s, struct links *links, struct error *reterr
 	return join_links(s, links);
 }
 
+/*
+ * dpkg's journal, which dpkg merges into the status when it is done: what is still there tells of a dpkg
+ * that was killed, and the status knows nothing of it.
+ */
+static int check_journal(const struct state *s, struct error *reterr)
+{
+	int fd = file_open_in_root(s->root_fd, DATABASE "updates", O_RDONLY | O_DIRECTORY), r = 0;
+	const struct dirent *entry;
+	DIR *dir;
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : database_error(s, DATABASE "updates", fd, reterr);
+	dir = fdopendir(fd);
+	if (!dir) {
+		r = database_error(s, DATABASE "updates", -errno, reterr);
+		(void)close(fd);
+		return r;
+	}
+	while (r == 0 && (errno = 0, entry = readdir(dir)))
+		if (entry->d_name[strspn(entry->d_name, "0123456789")] == '\0')
+			r = error_set(reterr, -BSI_E_REFUSED,
+				"%s: dpkg was interrupted there (" DATABASE "updates/%s): end it "
+				"first, as with 'dpkg --root=%s --configure -a'",
+				s->name, entry->d_name, s->name);
+	if (r == 0 && errno > 0)
+		r = database_error(s, DATABASE "updates", -errno, reterr);
+	(void)closedir(dir);
+	return r;
+}
+
 int tree_load(struct state *s, struct error *reterr)
 {
 	AUTO_DONE(buffer) struct buffer status = buffer_of(STATUS_MAX_BYTES);
@@ -309,7 +340,9 @@ int tree_load(struct state *s, struct error *reterr)
 		return r; /* no root tree: the caller's to say */
 	if (r < 0)
 		return database_error(s, DATABASE "status", r, reterr);
-	r = load_packages(s, &status, reterr);
+	r = check_journal(s, reterr);
+	if (r == 0)
+		r = load_packages(s, &status, reterr);
 	if (r == 0)
 		r = load_files(s, &links, reterr);
 	links_done(&links);

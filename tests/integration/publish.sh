@@ -588,6 +588,13 @@ else
 fi
 pass "add from root trees" "$publish" add roots --base "$base" --from root1 --to root2
 pass "which verifies" "$publish" verify roots
+mkdir root2/var/lib/dpkg/updates && touch root2/var/lib/dpkg/updates/tmp.i
+pass "an empty journal of dpkg is none" "$publish" plan --base "$base" --from root1 --to root2
+touch root2/var/lib/dpkg/updates/0003
+run "$publish" plan --base "$base" --from root1 --to root2
+is "$run_status" 13 "a tree in which dpkg was interrupted is refused"
+like "$run_err" "root2: dpkg was interrupted .*--configure -a" "and it says what to do"
+rm root2/var/lib/dpkg/updates/0003
 rm root2/lib && ln -s / root2/lib && mkdir -p root2/etc && ln -s /etc/passwd root2/usr/lib/leak &&
 	echo /lib/etc/passwd >>root2/var/lib/dpkg/info/one.list
 run "$publish" plan --base "$base" --from root1 --to root2

@@ -17,6 +17,9 @@ is "$(lab)" 202 "it is attached"
 rm -f /full
 pass "the boot is complete" wait_for 60 test ! -e /var/lib/bsi/boot
 is "$(jq .content.good /var/lib/bsi/current)" "$(jq .content.current /var/lib/bsi/current)" "and proves the generation good"
+# who runs from before our unit (process 1, journald, udevd) is renewed at the end of the boot
+pass "nobody is left on the old code" wait_for 120 sh -c '[ "$(bsi status --json | jq -r .state)" = protected ]' ||
+	diag "$(bsi exposure)"
 diag "$(bsi status)"
 
 # plain dpkg: off for the time of its work
