@@ -75,35 +75,81 @@ static void check_search(const struct suffix *s, const struct buffer *in, const 
 	assert_int_equal(suffix_longest(s, pattern, len, 1, 0, &at), most);
 	if (most)
 		assert_int_equal(common(in, at, pattern, len), most);
-	/* the length holds too where the place is of no use */
-	assert_int_equal(suffix_longest(s, pattern, len, len + 1, 0, &at), most);
+	/* what is long enough is found whatever the least is; the rest is not made longer */
+	for (size_t least = 2; least <= len + 1; least += 1 + least / 8) {
+		n = suffix_longest(s, pattern, len, least, 0, &at);
+		assert_true(most >= least ? n == most : n <= most);
+		if (most >= least)
+			assert_int_equal(common(in, at, pattern, len), most);
+	}
+}
+
+/* A file of few values, and searches for what stands in it and what does not. */
+static void check_file(struct random *r, const struct buffer *in, uint8_t flip)
+{
+	AUTO(suffix) struct suffix *s = NULL;
+	uint8_t pattern[24];
+
+	for (size_t i = 0; i < in->len; i++)
+		in->data[i] = (uint8_t)(in->data[i] % 5 ^ flip);
+	/* one that is only at the end; or zeros there, as if more bytes followed */
+	for (size_t i = flip ? 1 : 3; i && i <= in->len; i--)
+		in->data[in->len - i] = flip ? 0xf0 : 0;
+	assert_int_equal(suffix_new(in->data, in->len, &s), 0);
+	for (unsigned j = 0; j < SEARCHES; j++) {
+		for (size_t k = 0; k < sizeof(pattern); k++)
+			pattern[k] = (uint8_t)(random_below(r, j % 2 ? 7 : 5) ^ flip);
+		check_search(s, in, pattern, 1 + j);
+	}
+	pattern[0] = 0xf0;
+	check_search(s, in, pattern, 1);
+	check_search(s, in, pattern, sizeof(pattern));
+	memset(pattern, 0, sizeof(pattern));
+	check_search(s, in, pattern, sizeof(pattern));
+	memset(pattern, 0xff, sizeof(pattern));
+	check_search(s, in, pattern, sizeof(pattern));
+	check_search(s, in, in->data + in->len / 2, in->len > 4000 ? 2000 : in->len - in->len / 2);
 }
 
 static void test_sort_search(void **state)
 {
-	const size_t lengths[] = {1, 2, 3000, (1U << 20) + 5};
+	const size_t lengths[] = {1, 2, 7, 8, 15, 16, 17, 3000, (1U << 20) + 5};
 	struct random r = {5};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-		AUTO_DONE(buffer) struct buffer in = random_bytes(&r, lengths[i]);
-		AUTO(suffix) struct suffix *s = NULL;
-		uint8_t pattern[24];
+		AUTO_DONE(buffer) struct buffer low = random_bytes(&r, lengths[i]);
+		AUTO_DONE(buffer) struct buffer high = random_bytes(&r, lengths[i]);
 
-		/* few values, the highest among them, and one that is only at the end */
-		for (size_t j = 0; j < in.len; j++)
-			in.data[j] = (uint8_t)(0xff - in.data[j] % 5);
-		in.data[in.len - 1] = 0xf0;
-		assert_int_equal(suffix_new(in.data, in.len, &s), 0);
-		for (unsigned j = 0; j < SEARCHES; j++) {
-			for (size_t k = 0; k < sizeof(pattern); k++)
-				pattern[k] = (uint8_t)(0xff - random_below(&r, j % 2 ? 7 : 5));
-			check_search(s, &in, pattern, 1 + j);
-		}
-		pattern[0] = 0xf0;
-		check_search(s, &in, pattern, 1);
-		check_search(s, &in, pattern, sizeof(pattern));
-		check_search(s, &in, in.data + in.len / 2, in.len > 4000 ? 2000 : in.len - in.len / 2);
+		check_file(&r, &low, 0);
+		check_file(&r, &high, 0xff);
+	}
+}
+
+/* Long runs of one byte: many suffixes begin alike, and some end before the others. */
+static void test_sort_runs(void **state)
+{
+	AUTO_DONE(buffer) struct buffer in = buffer_of(1U << 16);
+	AUTO(suffix) struct suffix *s = NULL;
+	uint8_t pattern[200];
+
+	(void)state;
+	for (unsigned i = 0; i < 3000; i++)
+		buffer_put_u8(&in, i % 1000 < 990 ? 0 : i & 1 ? 0xff : 0x80);
+	for (unsigned i = 0; i < 300; i++)
+		buffer_put_u8(&in, 0xff);
+	for (unsigned i = 0; i < 300; i++)
+		buffer_put_u8(&in, 0);
+	assert_int_equal(suffix_new(in.data, in.len, &s), 0);
+	for (size_t len = 1; len <= sizeof(pattern); len += 7) {
+		memset(pattern, 0, len);
+		check_search(s, &in, pattern, len);
+		pattern[len - 1] = 1;
+		check_search(s, &in, pattern, len);
+		memset(pattern, 0xff, len);
+		check_search(s, &in, pattern, len);
+		pattern[len / 2] = 0;
+		check_search(s, &in, pattern, len);
 	}
 }
 
@@ -113,6 +159,7 @@ int main(void)
 		cmocka_unit_test(test_sort_random),
 		cmocka_unit_test(test_sort_repeats),
 		cmocka_unit_test(test_sort_search),
+		cmocka_unit_test(test_sort_runs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
