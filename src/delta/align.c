@@ -6,17 +6,20 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "delta/elf.h"
 #include "delta/label.h"
 #include "delta/suffix.h"
 
 /* Costs in 1/16 bit, measured on what the coder needs. */
-#define COST_DIFFER (14U * 16U)
-#define COST_DIFFER_AGAIN (9U * 16U)
-#define COST_FIELD (22U * 16U)
-#define COST_SENT_BYTE (3U * 16U + 8U)
-#define COST_SENT_START (11U * 16U)
-#define COST_SEEK (17U * 16U)
-#define COST_NEVER (1U << 30)
+#define COST_DIFFER (14 * 16)
+#define COST_DIFFER_AGAIN (9 * 16)
+#define AGAIN_BYTES 12U
+#define COST_FIELD (22 * 16)
+#define COST_SENT_BYTE (3 * 16 + 8)
+#define COST_SENT_START (11 * 16)
+#define COST_SEEK (17 * 16)
+#define COST_LARGE (1 << 20)
+#define COST_NEVER (1 << 30)
 #define COST_BYTE 128U
 /* How far the search runs ahead of the walk, and how far back a match is extended. */
 #define AHEAD_BYTES 64U
@@ -32,18 +35,32 @@ struct node {
 
 #define SENT INT64_MIN
 
-struct track {
-	int64_t diagonal;
-	uint32_t cost, last_differed, used;
-	/* where it was entered and from what; a node is made of it only when one is needed */
-	uint32_t start, previous, node;
-};
-
 #define NODE_NONE UINT32_MAX
 
 struct seed {
 	int64_t diagonal;
 	size_t start;
+};
+
+/* The track of bytes that are sent comes behind those of diagonals. */
+#define TRACK_SENT DIAGONALS_MAX
+/* For so many bytes it is found out at once where a track differs. */
+#define DIFFERS_BITS 32U
+
+/*
+ * Ways through the files, each on a diagonal of its own. What every byte looks at lies side by side
+ * in 32 bits, so that compilers make vectors of it: no more than this is done for each byte.
+ */
+struct tracks {
+	int32_t cost[DIAGONALS_MAX + 1];
+	int32_t last_differed[DIAGONALS_MAX], used[DIAGONALS_MAX];
+	/* from the place of the walk on: a bit for each byte that differs, or is not in the old file */
+	uint32_t differs[DIAGONALS_MAX], beyond[DIAGONALS_MAX];
+	int32_t seek[DIAGONALS_MAX]; /* what it costs to get there from seek_from */
+	/* where it was entered and from what; a node is made of it only when one is needed */
+	uint32_t start[DIAGONALS_MAX + 1], previous[DIAGONALS_MAX + 1], node[DIAGONALS_MAX + 1];
+	int64_t diagonal[DIAGONALS_MAX + 1];
+	unsigned n;
 };
 
 struct walk {
@@ -53,13 +70,18 @@ struct walk {
 	const struct suffix *suffix;
 	struct node *nodes;
 	size_t n_nodes, nodes_allocated;
-	struct track tracks[DIAGONALS_MAX];
-	unsigned n_tracks;
-	struct track sent;
+	struct tracks t;
+	size_t differs_end; /* how far t.differs and t.beyond go */
+	bool is_any_beyond;
+	int64_t seek_from;
+	bool has_seek;
 	struct seed seeds[SEEDS_MAX];
 	unsigned n_seeds;
 	size_t scan;
 	int64_t scan_diagonal;
+	/* the last run of the best track */
+	int64_t run_diagonal;
+	size_t run_end;
 	size_t field_end; /* bytes before this belong to a field that was counted */
 	uint64_t spent;   /* costs that were taken off all tracks, or belong to earlier pieces */
 	int err;
@@ -92,11 +114,24 @@ static bool walk_same(const struct walk *w, int64_t diagonal, size_t at)
 
 static size_t walk_run(const struct walk *w, int64_t diagonal, size_t at, size_t end)
 {
-	size_t n = 0;
+	size_t n = 0, most, old_at = (size_t)((int64_t)at + diagonal);
+	const uint8_t *old, *new;
 
-	if (diagonal == SENT)
+	/* a place before the old file's start is far behind its end, too */
+	if (diagonal == SENT || old_at >= w->old_len || at >= end)
 		return 0;
-	while (at + n < end && walk_same(w, diagonal, at + n))
+	old = w->old + old_at;
+	new = w->new + at;
+	most = end - at;
+	if (most > w->old_len - old_at)
+		most = w->old_len - old_at;
+	for (; most - n >= sizeof(uint64_t); n += sizeof(uint64_t)) {
+		uint64_t differs = elf_u64(old + n) ^ elf_u64(new + n);
+
+		if (differs)
+			return n + (size_t)__builtin_ctzll(differs) / 8;
+	}
+	while (n < most && old[n] == new[n])
 		n++;
 	return n;
 }
@@ -123,8 +158,8 @@ static void walk_seed(struct walk *w, int64_t diagonal, size_t at, size_t floor)
 /* The search relies on a diagonal that runs ahead: see to it that the walk follows it. */
 static void walk_keep_seed(struct walk *w, size_t at)
 {
-	for (unsigned i = 0; i < w->n_tracks; i++)
-		if (w->tracks[i].diagonal == w->scan_diagonal)
+	for (unsigned i = 0; i < w->t.n; i++)
+		if (w->t.diagonal[i] == w->scan_diagonal)
 			return;
 	walk_seed(w, w->scan_diagonal, at, at);
 }
@@ -162,193 +197,301 @@ static void walk_search(struct walk *w, size_t at, size_t to, size_t end)
 	}
 }
 
-static uint32_t walk_seek_cost(int64_t from, int64_t to)
+static int32_t walk_seek_cost(int64_t from, int64_t to)
 {
 	uint64_t d = from == SENT || from == to ? 0 : (uint64_t)(from > to ? from - to : to - from);
 	unsigned bits = d ? 64 - (unsigned)__builtin_clzll(d) : 0;
 
-	return COST_SEEK + bits * 16;
+	return COST_SEEK + (int32_t)bits * 16;
 }
 
-static int64_t walk_diagonal_of(const struct walk *w, uint32_t node)
+/* The diagonal that a track is on, or was on before bytes were sent. */
+static int64_t walk_diagonal_of(const struct walk *w, unsigned track)
 {
-	while (w->nodes[node].diagonal == SENT && w->nodes[node].previous != UINT32_MAX)
+	uint32_t node = w->t.previous[TRACK_SENT];
+
+	if (track != TRACK_SENT)
+		return w->t.diagonal[track];
+	while (node != NODE_NONE && w->nodes[node].diagonal == SENT)
 		node = w->nodes[node].previous;
-	return w->nodes[node].diagonal;
+	return node == NODE_NONE ? SENT : w->nodes[node].diagonal;
 }
 
-static struct track *walk_best(struct walk *w)
+/* The cheapest track: of equal ones what is sent, else the first. */
+static unsigned walk_best(const struct walk *w)
 {
-	struct track *best = &w->sent;
+	int32_t least = COST_NEVER;
+	unsigned i = 0;
 
-	for (unsigned i = 0; i < w->n_tracks; i++)
-		if (w->tracks[i].cost < best->cost)
-			best = &w->tracks[i];
-	return best;
+	for (unsigned j = 0; j < DIAGONALS_MAX; j++)
+		least = w->t.cost[j] < least ? w->t.cost[j] : least;
+	if (w->t.cost[TRACK_SENT] <= least)
+		return TRACK_SENT;
+	while (w->t.cost[i] != least)
+		i++;
+	return i;
 }
 
-static uint32_t walk_track_node(struct walk *w, struct track *t)
+static uint32_t walk_track_node(struct walk *w, unsigned track)
 {
-	if (t->node == NODE_NONE)
-		t->node = walk_node(w, t->diagonal, t->start, t->previous);
-	return t->node;
+	struct tracks *t = &w->t;
+
+	if (t->node[track] == NODE_NONE)
+		t->node[track] = walk_node(w, t->diagonal[track], t->start[track], t->previous[track]);
+	return t->node[track];
 }
 
-/* Start seeds that are due, in place of the worst track when there is no room. */
+/* Of eight bytes: a bit for each that is not zero. */
+static uint32_t bytes_set(uint64_t bytes)
+{
+	const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f);
+	uint64_t high = (((bytes & low) + low) | bytes) & ~low;
+
+	return (uint32_t)((high >> 7) * UINT64_C(0x0102040810204080) >> 56);
+}
+
+/* Where a track differs from a place on. */
+static void walk_look(struct walk *w, unsigned track, size_t at)
+{
+	size_t old_at = (size_t)((int64_t)at + w->t.diagonal[track]);
+	uint32_t differs = 0, beyond = 0;
+
+	if (old_at < w->old_len && w->old_len - old_at >= DIFFERS_BITS && w->new_len - at >= DIFFERS_BITS) {
+		for (unsigned i = 0; i < DIFFERS_BITS; i += 8)
+			differs |= bytes_set(elf_u64(w->old + old_at + i) ^ elf_u64(w->new + at + i)) << i;
+	} else {
+		for (unsigned i = 0; i < DIFFERS_BITS && at + i < w->new_len; i++) {
+			bool is_beyond = old_at + i >= w->old_len;
+
+			beyond |= (uint32_t)is_beyond << i;
+			if (is_beyond || w->old[old_at + i] != w->new[at + i])
+				differs |= 1U << i;
+		}
+		w->is_any_beyond = w->is_any_beyond || beyond;
+	}
+	w->t.differs[track] = differs;
+	w->t.beyond[track] = beyond;
+}
+
+static void walk_look_all(struct walk *w, size_t at)
+{
+	w->is_any_beyond = false;
+	for (unsigned i = 0; i < w->t.n; i++)
+		walk_look(w, i, at);
+	w->differs_end = at + DIFFERS_BITS;
+}
+
+/* A track of its own for a diagonal, in place of the worst when there is no room. */
+static void walk_enter(struct walk *w, int64_t diagonal, size_t at)
+{
+	struct tracks *t = &w->t;
+	unsigned slot = t->n;
+
+	if (t->n < DIAGONALS_MAX) {
+		t->n++;
+	} else {
+		uint32_t worst = 0;
+
+		for (unsigned i = 0; i < t->n; i++) {
+			uint32_t badness = (uint32_t)t->cost[i] / 16 +
+					   ((uint32_t)at - (uint32_t)t->used[i]) / 8;
+			if (badness >= worst) {
+				worst = badness;
+				slot = i;
+			}
+		}
+	}
+	t->diagonal[slot] = diagonal;
+	t->cost[slot] = COST_NEVER;
+	t->last_differed[slot] = 0;
+	t->used[slot] = (int32_t)at;
+	t->start[slot] = t->previous[slot] = 0;
+	t->node[slot] = NODE_NONE;
+	w->has_seek = false;
+	walk_look(w, slot, at);
+}
+
+/* Start seeds that are due. */
 static void walk_start_seeds(struct walk *w, size_t at)
 {
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < w->n_seeds; i++) {
 		struct seed s = w->seeds[i];
-		unsigned slot = w->n_tracks, j;
+		unsigned j;
 
 		if (s.start > at) {
 			w->seeds[kept++] = s;
 			continue;
 		}
-		for (j = 0; j < w->n_tracks && w->tracks[j].diagonal != s.diagonal; j++)
+		for (j = 0; j < w->t.n && w->t.diagonal[j] != s.diagonal; j++)
 			;
-		if (j < w->n_tracks) {
-			w->tracks[j].used = (uint32_t)at;
-			continue;
-		}
-		if (w->n_tracks < DIAGONALS_MAX) {
-			w->n_tracks++;
-		} else {
-			uint32_t worst = 0;
-
-			for (j = 0; j < w->n_tracks; j++) {
-				uint32_t badness = w->tracks[j].cost / 16 +
-						   ((uint32_t)at - w->tracks[j].used) / 8;
-				if (badness >= worst) {
-					worst = badness;
-					slot = j;
-				}
-			}
-		}
-		w->tracks[slot] = (struct track){s.diagonal, COST_NEVER, 0, (uint32_t)at, 0, 0, NODE_NONE};
+		if (j < w->t.n)
+			w->t.used[j] = (int32_t)at;
+		else
+			walk_enter(w, s.diagonal, at);
 	}
 	w->n_seeds = kept;
 }
 
-/* From the cheapest way so far to every diagonal, where that is cheaper than staying on it. */
-static void walk_relax(struct walk *w, size_t at)
+/* What it costs to get from a diagonal to each; nobody gets to a track that is not there. */
+static void walk_seek_costs(struct walk *w, int64_t from)
 {
-	struct track *best = walk_best(w);
-	uint32_t best_cost = best->cost, node = NODE_NONE;
-	int64_t from = SENT;
+	if (w->has_seek && w->seek_from == from)
+		return;
+	for (unsigned i = 0; i < DIAGONALS_MAX; i++)
+		w->t.seek[i] = i < w->t.n ? walk_seek_cost(from, w->t.diagonal[i]) : COST_NEVER;
+	w->seek_from = from;
+	w->has_seek = true;
+}
 
-	for (unsigned i = 0; i <= w->n_tracks; i++) {
-		struct track *t = i < w->n_tracks ? &w->tracks[i] : &w->sent;
-		uint32_t cost;
+/* From the cheapest way so far to every diagonal, where that is cheaper than staying on it. */
+static unsigned walk_relax(struct walk *w, size_t at)
+{
+	struct tracks *t = &w->t;
+	unsigned best = walk_best(w);
+	int32_t cost = t->cost[best], any = cost + COST_SENT_START < t->cost[TRACK_SENT];
+	uint32_t node;
 
-		if (t == best || best_cost + (t == &w->sent ? COST_SENT_START : COST_SEEK) >= t->cost)
-			continue;
-		if (node == NODE_NONE) {
-			node = walk_track_node(w, best);
-			if (w->err)
-				return;
-			from = walk_diagonal_of(w, node);
-		}
-		cost = best_cost + (t == &w->sent ? COST_SENT_START :
-						   walk_seek_cost(from, t->diagonal));
-		if (cost >= t->cost)
-			continue;
-		t->cost = cost;
-		t->start = (uint32_t)at;
-		t->previous = node;
-		t->node = NODE_NONE;
-		t->last_differed = 0;
+	walk_seek_costs(w, walk_diagonal_of(w, best));
+	for (unsigned i = 0; i < DIAGONALS_MAX; i++)
+		any |= cost + t->seek[i] < t->cost[i];
+	if (!any)
+		return best;
+	node = walk_track_node(w, best);
+	for (unsigned i = 0; i < DIAGONALS_MAX; i++) {
+		int32_t by_seek = cost + t->seek[i], enter = by_seek < t->cost[i] ? -1 : 0;
+		uint32_t mask = (uint32_t)enter;
+
+		t->cost[i] = (by_seek & enter) | (t->cost[i] & ~enter);
+		t->start[i] = ((uint32_t)at & mask) | (t->start[i] & ~mask);
+		t->previous[i] = (node & mask) | (t->previous[i] & ~mask);
+		t->node[i] = (NODE_NONE & mask) | (t->node[i] & ~mask);
+		t->last_differed[i] &= ~enter;
+	}
+	if (cost + COST_SENT_START < t->cost[TRACK_SENT]) {
+		t->cost[TRACK_SENT] = cost + COST_SENT_START;
+		t->start[TRACK_SENT] = (uint32_t)at;
+		t->previous[TRACK_SENT] = node;
+		t->node[TRACK_SENT] = NODE_NONE;
+	}
+	return best;
+}
+
+/* What a byte costs that differs: the first one, and one behind another. */
+static void walk_differ_costs(struct walk *w, size_t at, int32_t *ret_first, int32_t *ret_again)
+{
+	enum field_kind kind = FIELD_NONE;
+
+	*ret_first = *ret_again = 0;
+	if (at < w->field_end)
+		return;
+	*ret_first = COST_DIFFER;
+	*ret_again = COST_DIFFER_AGAIN;
+	if (w->new_fields->elf.machine != ELF_MACHINE_NONE)
+		kind = field_at(w->new_fields, at);
+	if (kind == FIELD_NONE)
+		return;
+	w->field_end = at + field_width(w->new_fields, kind);
+	if (field_width(w->new_fields, kind) > 2) {
+		*ret_first = COST_FIELD;
+		*ret_again = COST_FIELD - 4 * 16;
 	}
 }
 
-static uint32_t walk_differ_cost(const struct walk *w, struct track *t, size_t at, bool in_field)
+/* Costs are differences: keep them small. */
+static void walk_lower_costs(struct walk *w)
 {
-	bool again = t->last_differed && at - t->last_differed < 12;
-	enum field_kind kind = FIELD_NONE;
+	int32_t least = w->t.cost[walk_best(w)];
 
-	t->last_differed = (uint32_t)at;
-	if (in_field)
-		return 0;
-	if (w->new_fields->elf.machine != ELF_MACHINE_NONE)
-		kind = field_at(w->new_fields, at);
-	if (kind != FIELD_NONE && field_width(w->new_fields, kind) > 2)
-		return again ? COST_FIELD - 4 * 16 : COST_FIELD;
-	return again ? COST_DIFFER_AGAIN : COST_DIFFER;
+	if (least <= COST_LARGE)
+		return;
+	for (unsigned i = 0; i < DIAGONALS_MAX; i++)
+		w->t.cost[i] -= w->t.cost[i] == COST_NEVER ? 0 : least;
+	w->t.cost[TRACK_SENT] -= least;
+	w->spent += (uint32_t)least;
 }
 
 static void walk_step(struct walk *w, size_t at)
 {
-	bool in_field = at < w->field_end;
-	uint32_t least = w->sent.cost;
+	struct tracks *t = &w->t;
+	int32_t here = (int32_t)at, recent = at > AGAIN_BYTES ? here - (int32_t)AGAIN_BYTES : 0;
+	int32_t sent = t->cost[TRACK_SENT], first, again;
 
-	for (unsigned i = 0; i < w->n_tracks; i++) {
-		struct track *t = &w->tracks[i];
-		int64_t old_at = (int64_t)at + t->diagonal;
+	if (at == w->differs_end)
+		walk_look_all(w, at);
+	walk_differ_costs(w, at, &first, &again);
+	for (unsigned i = 0; i < DIAGONALS_MAX; i++) {
+		int32_t differs = -(int32_t)(t->differs[i] & 1);
+		int32_t more = t->last_differed[i] > recent ? again : first;
+		int32_t use = ~differs & (t->cost[i] < sent ? -1 : 0);
 
-		if (old_at < 0 || (uint64_t)old_at >= w->old_len)
-			t->cost = COST_NEVER;
-		else if (w->old[old_at] != w->new[at])
-			t->cost += walk_differ_cost(w, t, at, in_field);
-		else if (t->cost < w->sent.cost)
-			t->used = (uint32_t)at;
-		if (t->cost < least)
-			least = t->cost;
+		t->used[i] = use ? here : t->used[i];
+		t->last_differed[i] = differs ? here : t->last_differed[i];
+		t->cost[i] += differs & more;
+		t->differs[i] >>= 1;
 	}
-	if (!in_field && w->new_fields->elf.machine != ELF_MACHINE_NONE &&
-	    field_at(w->new_fields, at))
-		w->field_end = at + field_width(w->new_fields, field_at(w->new_fields, at));
-	w->sent.cost += COST_SENT_BYTE;
-	/* costs are differences: keep them small */
-	if (least > 1U << 20) {
-		for (unsigned i = 0; i < w->n_tracks; i++)
-			w->tracks[i].cost -= w->tracks[i].cost == COST_NEVER ? 0 : least;
-		w->sent.cost -= least;
-		w->spent += least;
+	if (w->is_any_beyond) {
+		for (unsigned i = 0; i < DIAGONALS_MAX; i++) {
+			t->cost[i] = t->beyond[i] & 1 ? COST_NEVER : t->cost[i];
+			t->beyond[i] >>= 1;
+		}
 	}
+	if (sent > COST_LARGE)
+		walk_lower_costs(w);
+	t->cost[TRACK_SENT] += COST_SENT_BYTE;
 }
 
 /* Where one diagonal matches for long nothing else is worth a look: skip. */
-static size_t walk_skip(struct walk *w, size_t at, size_t end)
+static size_t walk_skip(struct walk *w, unsigned best, size_t at, size_t end)
 {
-	struct track *best = walk_best(w);
 	size_t run;
 
-	if (best == &w->sent)
+	if (best == TRACK_SENT)
 		return 0;
-	run = walk_run(w, best->diagonal, at, end);
+	if (w->run_diagonal != w->t.diagonal[best] || at >= w->run_end) {
+		w->run_diagonal = w->t.diagonal[best];
+		w->run_end = at + walk_run(w, w->run_diagonal, at, end);
+	}
+	run = w->run_end - at;
 	if (run < 4 * AHEAD_BYTES)
 		return 0;
 	run -= AHEAD_BYTES + 8;
-	for (unsigned i = 0; i < w->n_tracks; i++)
-		if (&w->tracks[i] != best)
-			w->tracks[i].cost = COST_NEVER;
-	w->sent.cost = COST_NEVER;
+	for (unsigned i = 0; i <= TRACK_SENT; i++)
+		if (i != best)
+			w->t.cost[i] = COST_NEVER;
 	w->n_seeds = 0;
 	w->scan = at + run;
-	w->scan_diagonal = best->diagonal;
+	w->scan_diagonal = w->t.diagonal[best];
+	walk_look_all(w, at + run);
 	return run;
 }
 
 /* Walk over [at, end) of the new file, from a node; returns the node at the end. */
 static uint32_t walk_piece(struct walk *w, size_t at, size_t end, uint32_t from)
 {
-	w->sent = (struct track){SENT, 0, 0, 0, (uint32_t)at, from, NODE_NONE};
-	for (unsigned i = 0; i < w->n_tracks; i++)
-		w->tracks[i].cost = COST_NEVER;
+	for (unsigned i = 0; i < DIAGONALS_MAX; i++)
+		w->t.cost[i] = COST_NEVER;
+	w->t.cost[TRACK_SENT] = 0;
+	w->t.diagonal[TRACK_SENT] = SENT;
+	w->t.start[TRACK_SENT] = (uint32_t)at;
+	w->t.previous[TRACK_SENT] = from;
+	w->t.node[TRACK_SENT] = NODE_NONE;
 	w->n_seeds = 0;
 	w->scan = at;
 	w->field_end = at;
+	w->run_end = at;
+	walk_look_all(w, at);
 	while (at < end && !w->err) {
 		size_t skip;
+		unsigned best;
 
 		walk_search(w, at, at + AHEAD_BYTES, end);
 		walk_start_seeds(w, at);
-		walk_relax(w, at);
+		best = walk_relax(w, at);
 		if (w->err)
 			break;
-		skip = walk_skip(w, at, end);
+		skip = walk_skip(w, best, at, end);
 		if (skip) {
 			at += skip;
 			continue;
@@ -356,7 +499,7 @@ static uint32_t walk_piece(struct walk *w, size_t at, size_t end, uint32_t from)
 		walk_step(w, at);
 		at++;
 	}
-	w->spent += walk_best(w)->cost;
+	w->spent += (uint32_t)w->t.cost[walk_best(w)];
 	return walk_track_node(w, walk_best(w));
 }
 
@@ -449,7 +592,8 @@ static int align_pass(struct walk *w, const struct derive_range *derived, unsign
 		return r;
 	w->suffix = suffix;
 	w->n_nodes = 0;
-	w->n_tracks = 0;
+	w->t = (struct tracks){0};
+	w->has_seek = false;
 	w->spent = 0;
 	w->scan_diagonal = SENT;
 	for (unsigned i = 0; i <= n_derived; i++) {
