@@ -179,7 +179,7 @@ static int curl_failure(const struct exchange *x, CURL *easy, CURLcode code)
 		return tls_failure(x);
 	default:
 		return error_set(x->reterr, -BSI_E_TRANSFER, "%s: %s", url,
-			x->words[0] ? x->words : curl_easy_strerror(code));
+			x->words[0] ? x->words : libcurl.easy_strerror(code));
 	}
 }
 
@@ -225,7 +225,7 @@ int exchange_run(struct exchange *x, CURL *easy, long timeout_s)
 
 	if (r < 0)
 		return r;
-	c = curl_easy_perform(easy);
+	c = libcurl.easy_perform(easy);
 	(void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
 	if (x->verdict < 0)
 		return x->verdict;

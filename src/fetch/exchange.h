@@ -5,9 +5,8 @@
  * the header is judged before the body is taken, and each byte of the body is counted before it is
  * written.
  */
-#include <curl/curl.h>
-
 #include "fetch/answer.h"
+#include "fetch/libcurl.h"
 #include "fetch/session.h"
 
 struct exchange {

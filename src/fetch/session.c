@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fetch/session.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +10,7 @@
 
 #include "base/file.h"
 #include "fetch/exchange.h"
+#include "fetch/libcurl.h"
 #include "fetch/local.h"
 #include "fetch/url.h"
 #include "fetch/wire.h"
@@ -59,7 +59,7 @@ static int make_headers(struct fetch_session *s)
 	static const char *const removed[] = {"Accept:", "User-Agent:", "Proxy-Connection:"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(removed); i++) {
-		struct curl_slist *longer = curl_slist_append(s->headers, removed[i]);
+		struct curl_slist *longer = libcurl.slist_append(s->headers, removed[i]);
 
 		if (!longer)
 			return -ENOMEM;
@@ -124,8 +124,11 @@ int fetch_session_new(
 		return -ENOMEM;
 	s->limits = *limits;
 	s->wire = wire_of_nothing();
-	s->curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-	s->easy = s->curl_ready ? curl_easy_init() : NULL;
+	r = libcurl_load(reterr);
+	if (r < 0)
+		return r;
+	s->curl_ready = libcurl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+	s->easy = s->curl_ready ? libcurl.easy_init() : NULL;
 	if (!s->easy)
 		return error_set(reterr, -ENOMEM, "libcurl cannot be started");
 	r = make_headers(s);
@@ -142,10 +145,12 @@ void fetch_session_free(struct fetch_session *s)
 {
 	if (!s)
 		return;
-	curl_easy_cleanup(s->easy);
-	curl_slist_free_all(s->headers);
+	if (s->easy)
+		libcurl.easy_cleanup(s->easy);
+	if (s->headers)
+		libcurl.slist_free_all(s->headers);
 	if (s->curl_ready)
-		curl_global_cleanup();
+		libcurl.global_cleanup();
 	free(s);
 }
 
@@ -162,7 +167,7 @@ int fetch_session_use_proxy(struct fetch_session *s, const char *url, struct err
 /* The system's authorities are where libcurl was built to look: a second handle tells. */
 static int use_system_ca(struct fetch_session *s)
 {
-	CURL *fresh = curl_easy_init();
+	CURL *fresh = libcurl.easy_init();
 	char *file = NULL, *dir = NULL;
 	CURLcode c = CURLE_OUT_OF_MEMORY;
 
@@ -172,7 +177,7 @@ static int use_system_ca(struct fetch_session *s)
 		if (c == CURLE_OK)
 			c = curl_easy_setopt(s->easy, CURLOPT_CAPATH, dir);
 	}
-	curl_easy_cleanup(fresh);
+	libcurl.easy_cleanup(fresh);
 	return c == CURLE_OK ? 0 : -ENOMEM;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fetch/url.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,17 +10,20 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
+#include "fetch/libcurl.h"
 
 static void curlu_freep(CURLU **u)
 {
-	curl_url_cleanup(*u);
+	if (*u)
+		libcurl.url_cleanup(*u);
 	*u = NULL;
 }
 #define AUTO_CURLU __attribute__((cleanup(curlu_freep)))
 
 static void curl_textp(char **text)
 {
-	curl_free(*text);
+	if (*text)
+		libcurl.free(*text);
 	*text = NULL;
 }
 #define AUTO_CURL_TEXT __attribute__((cleanup(curl_textp)))
@@ -189,10 +191,13 @@ static int check_common(const char *url, int code, enum fetch_url_scheme *ret, s
 	if (r < 0)
 		return r;
 
-	parsed = curl_url();
+	r = libcurl_load(reterr);
+	if (r < 0)
+		return r;
+	parsed = libcurl.url();
 	if (!parsed)
 		return -ENOMEM;
-	c = curl_url_set(parsed, CURLUPART_URL, url, CURLU_PATH_AS_IS | CURLU_DISALLOW_USER);
+	c = libcurl.url_set(parsed, CURLUPART_URL, url, CURLU_PATH_AS_IS | CURLU_DISALLOW_USER);
 	if (c == CURLUE_OUT_OF_MEMORY)
 		return -ENOMEM;
 	if (c == CURLUE_USER_NOT_ALLOWED)
@@ -244,29 +249,32 @@ static bool same_part(CURLU *a, CURLU *b, CURLUPart part)
 	AUTO_CURL_TEXT char *in_a = NULL;
 	AUTO_CURL_TEXT char *in_b = NULL;
 
-	return curl_url_get(a, part, &in_a, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-	       curl_url_get(b, part, &in_b, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+	return libcurl.url_get(a, part, &in_a, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+	       libcurl.url_get(b, part, &in_b, CURLU_DEFAULT_PORT) == CURLUE_OK &&
 	       strcasecmp(in_a, in_b) == 0;
 }
 
 int fetch_url_redirect(const char *url, const char *location, char **ret, struct error *reterr)
 {
-	AUTO_CURLU CURLU *from = curl_url(), *to = NULL;
+	AUTO_CURLU CURLU *from = NULL, *to = NULL;
 	AUTO_CURL_TEXT char *resolved = NULL;
 	enum fetch_url_scheme scheme;
 	char *copy;
-	int r;
+	int r = libcurl_load(reterr);
 
-	if (!from || curl_url_set(from, CURLUPART_URL, url, CURLU_PATH_AS_IS) != CURLUE_OK)
+	if (r < 0)
+		return r;
+	from = libcurl.url();
+	if (!from || libcurl.url_set(from, CURLUPART_URL, url, CURLU_PATH_AS_IS) != CURLUE_OK)
 		return error_set(reterr, -ENOMEM, "%s: no memory", fetch_url_shown(url).text);
-	to = curl_url_dup(from);
+	to = libcurl.url_dup(from);
 	if (!to)
 		return -ENOMEM;
 	/* Set on an address that is there already, a relative one is resolved against it. */
 	if (has_foreign_byte(location) ||
-		curl_url_set(to, CURLUPART_URL, location, 0) != CURLUE_OK ||
-		curl_url_set(to, CURLUPART_FRAGMENT, NULL, 0) != CURLUE_OK ||
-		curl_url_get(to, CURLUPART_URL, &resolved, 0) != CURLUE_OK)
+		libcurl.url_set(to, CURLUPART_URL, location, 0) != CURLUE_OK ||
+		libcurl.url_set(to, CURLUPART_FRAGMENT, NULL, 0) != CURLUE_OK ||
+		libcurl.url_get(to, CURLUPART_URL, &resolved, 0) != CURLUE_OK)
 		return error_set(reterr, -BSI_E_TRANSFER,
 			"%s: redirected to what is no http address: %s", fetch_url_shown(url).text,
 			fetch_url_shown(location).text);

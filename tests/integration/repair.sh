@@ -39,6 +39,30 @@ libc=$(realpath /usr/lib/*-linux-gnu*/libc.so.6)
 bsi enroll "file://$repo" --root "$repo/metadata/1.root.json" >/dev/null && enrolled=yes
 is "$enrolled" yes "the device is enrolled at a folder"
 
+# what only brings files is not needed to attach them, to tell about them, and to take them off
+printf 'old\n' >"$tap_dir/old"
+printf 'new\n' >"$tap_dir/new"
+device_package text-test 1.0-1 "usr/lib/text-test=@$tap_dir/old"
+device_package text-test 1.0-2 "usr/lib/text-test=@$tap_dir/new"
+lab_base "$packages/text-test_1.0-1.deb"
+publish add --from "$packages/text-test_1.0-1.deb" --to "$packages/text-test_1.0-2.deb" >"$tap_dir/log" 2>&1
+run bsi install
+is "$(cat /usr/lib/text-test)" new "before libcurl is broken a file is attached" || diag "$run_err"
+libcurl=$(realpath /usr/lib/*-linux-gnu*/libcurl.so.4)
+printf 'no library\n' >"$tap_dir/no-library"
+mount --bind "$tap_dir/no-library" "$libcurl"
+run bsi check
+isnt "$run_status" 0 "with a libcurl that cannot be loaded nothing is asked of the repository"
+like "$run_err" "cannot be loaded: .*libcurl" "and that is the reason that is given"
+pass "what is attached goes off" bsi detach
+is "$(cat /usr/lib/text-test)" old "and the base is bare"
+run bsi attach
+is "$(cat /usr/lib/text-test)" new "it is attached again" || diag "$run_err"
+like "$(bsi status | head -n 1)" ": protected" "the status says so"
+pass "and it is removed" bsi remove
+is "$(cat /usr/lib/text-test)" old "which leaves the base"
+umount "$libcurl"
+
 repair=remove
 broken crypto-test "$libcrypto" openssl version
 repair=rollback
