@@ -40,6 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < table->n_rows; i++) {
 		(void)mount_table_over(table, &table->rows[i]);
 		(void)mount_row_is_in_place(&table->rows[i]);
+		(void)mount_table_is_ours(table, &table->rows[i]);
 		(void)mount_table_resolve(table, table->rows[i].point);
 	}
 	if (graft_state_of(table, "", &state) == 0)

@@ -39,7 +39,7 @@ bool exposed_is_attached(const struct graft_state *state, const struct component
 	for (size_t i = 0; i < state->n_mounts; i++) {
 		const struct graft_mount *m = &state->mounts[i];
 
-		if (strcmp(m->path, path) == 0 && strcmp(m->component, component->name) == 0 &&
+		if (!m->under_lid && strcmp(m->path, path) == 0 && strcmp(m->component, component->name) == 0 &&
 			digest_equal(&m->digest, &component->image.digest))
 			return true;
 	}

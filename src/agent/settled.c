@@ -51,10 +51,10 @@ static void add_base(const struct agent *a, const struct manifest *m, struct has
 			add_base_file(a, m->components[i].files[k].path, h, stamp);
 }
 
-static void add_mounts(const struct graft_state *state, struct hasher *h)
+static void add_mounts(const struct graft_mount *mounts, size_t n, struct hasher *h)
 {
-	for (size_t i = 0; i < state->n_mounts; i++) {
-		const struct graft_mount *m = &state->mounts[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct graft_mount *m = &mounts[i];
 
 		hasher_update(h, m->component, strlen(m->component) + 1);
 		hasher_update(h, m->digest.bytes, sizeof m->digest.bytes);
@@ -85,9 +85,10 @@ static int stamp_make(struct agent *a, struct stamp *ret, struct mount_table **r
 		r = hasher_new(&h);
 	if (r < 0)
 		return r;
-	add_mounts(state, h);
+	add_mounts(state->mounts, state->n_mounts, h);
+	add_mounts(state->lids, state->n_lids, h);
 	add_base(a, installed.manifest, h, ret);
-	ret->n_mounts = state->n_mounts;
+	ret->n_mounts = state->n_mounts + state->n_lids;
 	r = hasher_final(h, &ret->digest);
 	if (r == 0 && ret_table)
 		*ret_table = take_ptr(table);

@@ -24,6 +24,7 @@
 #include "graft/base_view.h"
 #include "graft/held.h"
 #include "graft/inventory.h"
+#include "graft/lift.h"
 #include "graft/package_request.h"
 #include "graft/package_work.h"
 
@@ -201,7 +202,7 @@ static int uncover(bool is_forced, struct held **ret_held)
 	held_free(take_ptr(*ret_held));
 	if (!is_forced)
 		r = held_look(RUN_DIR, ret_held);
-	return r < 0 ? r : base_view_uncover(*ret_held);
+	return r < 0 ? r : lift_all(*ret_held);
 }
 
 /*
@@ -275,7 +276,7 @@ static int before_packages(void)
 	if (r == 0 && is_attached)
 		r = package_work_begin(RUN_DIR);
 	if (r == 0 && is_attached)
-		r = base_view_uncover(held);
+		r = lift_all(held);
 	if (r < 0)
 		fprintf(stderr, "bsi: before dpkg: %s\n", strerror(-r));
 	return r < 0 ? EXIT_FAILED : 0;

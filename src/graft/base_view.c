@@ -19,10 +19,7 @@
 
 static bool is_top_of_ours(const struct mount_table *table, const struct mount_row *row)
 {
-	size_t component_len;
-
-	return mount_row_component(row, &component_len) && mount_row_is_in_place(row) &&
-	       !mount_table_over(table, row);
+	return mount_table_is_ours(table, row) && !mount_table_over(table, row);
 }
 
 static int uncover_once(const struct held *held, size_t *ret_n_uncovered)
@@ -67,7 +64,6 @@ int base_view_uncover(const struct held *held)
 int base_view_is_covered(bool *ret)
 {
 	AUTO(mount_table) struct mount_table *table = NULL;
-	size_t component_len;
 	int r;
 
 	r = mount_table_load("/proc/self/mountinfo", &table);
@@ -75,8 +71,7 @@ int base_view_is_covered(bool *ret)
 		return r;
 	*ret = false;
 	for (size_t i = 0; i < table->n_rows && !*ret; i++)
-		*ret = mount_row_component(&table->rows[i], &component_len) &&
-		       mount_row_is_in_place(&table->rows[i]);
+		*ret = mount_table_is_ours(table, &table->rows[i]);
 	return 0;
 }
 

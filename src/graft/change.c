@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "graft/crowd.h"
 #include "graft/dm_verity.h"
+#include "graft/lift.h"
 #include "graft/mount_api.h"
 #include "graft/mount_table.h"
 #include "graft/peer.h"
@@ -38,7 +39,9 @@ struct change {
 	struct graft_plan *plan;
 	int *clones;  /* for each step: the new file mount, detached until it is pushed */
 	int *targets; /* for each step: what it is pushed onto */
-	int peer_fd;
+	struct peer_file *peers; /* what goes from beneath, n_peers of them */
+	size_t n_peers;
+	struct peer peer;
 };
 
 static uint64_t now_us(clockid_t clock)
@@ -92,19 +95,16 @@ static int full_path(const struct change *change, const char *path, char *out, s
 										    -ENAMETOOLONG;
 }
 
-/* Unmount what lies on top at path, if it is of that device (and inode, unless that is 0). */
-static int unmount_top(const struct change *change, const char *path, dev_t dev, ino_t ino)
+/* Unmount what lies on top at path, if it is that mount. */
+static int unmount_top(const struct change *change, const char *path, int id)
 {
 	AUTO_CLOSE int fd = file_open_beneath(change->root_fd, path, O_PATH | O_NOFOLLOW, 0);
 	char full[PATH_MAX];
-	struct stat st;
 	int r = full_path(change, path, full, sizeof full);
 
 	if (fd < 0 || r < 0)
 		return fd < 0 ? fd : r;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_dev != dev || (ino != 0 && st.st_ino != ino))
+	if (mount_api_id(fd) != id)
 		return -ESTALE;
 	auto_closep(&fd);
 	return umount2(full, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
@@ -113,7 +113,6 @@ static int unmount_top(const struct change *change, const char *path, dev_t dev,
 static int open_target(struct change *change, size_t i, struct error *reterr)
 {
 	const struct graft_step *step = &change->plan->steps[i];
-	struct stat st;
 	int fd = file_open_beneath(change->root_fd, step->path, O_PATH | O_NOFOLLOW, 0);
 
 	if (fd < 0)
@@ -123,10 +122,48 @@ static int open_target(struct change *change, size_t i, struct error *reterr)
 	if (step->action == GRAFT_ATTACH)
 		return stage_check_base(step, fd, reterr);
 	/* The stage has looked beneath it; it must still be the old mount that lies here. */
-	if (fstat(fd, &st) < 0 || st.st_dev != step->old_dev)
+	if (mount_api_id(fd) != step->old_id)
 		return error_set(reterr, -BSI_E_MISMATCH, "'%s' changed during the preparation",
 			step->path);
 	return 0;
+}
+
+static bool goes_from_beneath(const struct graft_step *step)
+{
+	return step->action == GRAFT_EXCHANGE && step->parent_shared;
+}
+
+static int add_peer_file(struct change *change, size_t i, struct error *reterr)
+{
+	struct peer_file *file = &change->peers[change->n_peers];
+	const struct graft_step *step = &change->plan->steps[i];
+	struct stat st;
+	char *point;
+
+	if (fstat(change->targets[i], &st) < 0)
+		return error_set(reterr, -errno, "'%s': %s", step->path, error_text(-errno));
+	if (asprintf(&point, "%s/%s", change->root, step->path) < 0)
+		return error_set(reterr, -ENOMEM, "no memory for '%s'", step->path);
+	*file = (struct peer_file){
+		.point = point, .dev = st.st_dev, .ino = st.st_ino, .n_old = step->n_old};
+	change->n_peers++;
+	return 0;
+}
+
+static int open_peer(struct change *change, struct error *reterr)
+{
+	size_t failed = 0;
+	int r = peer_open(&change->peer, change->peers, change->n_peers, &failed);
+
+	if (r == 0)
+		return 0;
+	if (failed == change->n_peers)
+		return error_set(reterr, r, "a peer namespace: %s", error_text(r));
+	if (r == -ESTALE)
+		return error_set(reterr, -BSI_E_MISMATCH, "'%s' changed during the preparation",
+			change->peers[failed].point);
+	return error_set(reterr, r, "the old mount of '%s' in the peer namespace: %s",
+		change->peers[failed].point, error_text(r));
 }
 
 static void raise_descriptor_limit(size_t n_steps)
@@ -146,7 +183,6 @@ static void raise_descriptor_limit(size_t n_steps)
 static int prepare(struct change *change, struct graft_report *report, struct error *reterr)
 {
 	size_t n_steps = change->plan->n_steps;
-	bool needs_peer = false;
 	int r;
 
 	r = stage_build(change->host, change->plan, change->clones, report, reterr);
@@ -157,12 +193,10 @@ static int prepare(struct change *change, struct graft_report *report, struct er
 		if (!is_push(&change->plan->steps[i]))
 			continue;
 		r = open_target(change, i, reterr);
-		needs_peer |= change->plan->steps[i].action == GRAFT_EXCHANGE &&
-			change->plan->steps[i].parent_shared;
+		if (r == 0 && goes_from_beneath(&change->plan->steps[i]))
+			r = add_peer_file(change, i, reterr);
 	}
-	if (r == 0 && needs_peer)
-		r = peer_open(change->host, change->plan, &change->peer_fd, reterr);
-	return r;
+	return r == 0 && change->n_peers > 0 ? open_peer(change, reterr) : r;
 }
 
 /* In reverse, users before providers. Returns how many could not be taken back. */
@@ -171,12 +205,12 @@ static size_t take_back(const struct change *change, size_t n_done)
 	size_t n_failed = 0;
 
 	for (size_t i = n_done; i-- > 0;) {
-		struct stat st;
+		int id;
 
 		if (!is_push(&change->plan->steps[i]))
 			continue;
-		if (fstat(change->clones[i], &st) < 0 ||
-			unmount_top(change, change->plan->steps[i].path, st.st_dev, st.st_ino) < 0)
+		id = mount_api_id(change->clones[i]);
+		if (id < 0 || unmount_top(change, change->plan->steps[i].path, id) < 0)
 			n_failed++;
 	}
 	return n_failed;
@@ -237,28 +271,52 @@ static void close_targets(struct change *change)
 		auto_closep(&change->targets[i]);
 }
 
-static void take_off(const struct change *change)
+/* Lazily. What is left shows when the table is read again. */
+static void unmount_stack(const struct change *change, const struct lift_file *file)
 {
+	const char *path = file->point + strlen(change->root) + 1;
+
+	if (file->n_old == 0 || unmount_top(change, path, file->top_id) < 0)
+		return;
+	for (size_t k = 1; k < file->n_old; k++)
+		if (umount2(file->point, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+			return;
+}
+
+/* Who looks keeps what they have opened; and what then has a user all the time goes lazily. */
+static int take_off(const struct change *change, unsigned *patience_ms, struct error *reterr)
+{
+	struct lift_file *files = calloc(change->plan->n_steps + 1, sizeof *files);
+	size_t n = 0;
+	int r;
+
+	if (!files)
+		return error_set(reterr, -ENOMEM, "no memory for %zu files", change->plan->n_steps);
 	for (size_t i = 0; i < change->plan->n_steps; i++) {
 		const struct graft_step *step = &change->plan->steps[i];
+		char *point;
 
 		if (step->action != GRAFT_OFF)
 			continue;
-		if (unmount_top(change, step->path, step->old_dev, 0) < 0)
-			continue; /* what is left shows when the table is read again */
-		for (size_t k = 1; k < step->n_old; k++) {
-			char full[PATH_MAX];
-
-			if (full_path(change, step->path, full, sizeof full) < 0 ||
-				umount2(full, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-				break;
-		}
+		if (asprintf(&point, "%s/%s", change->root, step->path) < 0)
+			return error_set(reterr, -ENOMEM, "no memory for '%s'", step->path);
+		files[n++] = (struct lift_file){.point = point,
+			.top_id = step->old_id,
+			.n_old = step->n_old,
+			.parent_shared = step->parent_shared};
 	}
+	r = lift(files, n, patience_ms);
+	if (r < 0)
+		return error_set(reterr, r, "going back to the host: %s", error_text(r));
+	for (size_t i = 0; i < n; i++)
+		unmount_stack(change, &files[i]);
+	return 0;
 }
 
 static int apply(struct change *change, struct graft_report *report, struct error *reterr)
 {
-	uint64_t work = now_us(CLOCK_THREAD_CPUTIME_ID), start, pushed, beneath;
+	uint64_t work = now_us(CLOCK_THREAD_CPUTIME_ID), start, pushed, off;
+	unsigned patience_ms = PEER_PATIENCE_MS;
 	int r;
 
 	set_urgent(true);
@@ -268,15 +326,18 @@ static int apply(struct change *change, struct graft_report *report, struct erro
 		return r;
 	pushed = now_us(CLOCK_MONOTONIC);
 	close_targets(change);
-	if (change->peer_fd >= 0)
-		r = peer_unmount_old(change->host, change->plan, change->peer_fd, reterr);
-	beneath = now_us(CLOCK_MONOTONIC);
-	if (r == 0)
-		take_off(change);
+	/* at once, and while that waits for its openers, those of what goes from beneath get done too */
+	r = take_off(change, &patience_ms, reterr);
+	off = now_us(CLOCK_MONOTONIC);
+	if (r == 0 && change->n_peers > 0) {
+		r = peer_unmount_old(&change->peer, change->peers, change->n_peers, &patience_ms);
+		if (r < 0)
+			(void)error_set(reterr, r, "the peer namespace: %s", error_text(r));
+	}
 
 	report->push_us = pushed - start;
-	report->beneath_us = beneath - pushed;
-	report->off_us = now_us(CLOCK_MONOTONIC) - beneath;
+	report->off_us = off - pushed;
+	report->beneath_us = now_us(CLOCK_MONOTONIC) - off;
 	report->work_us = now_us(CLOCK_THREAD_CPUTIME_ID) - work;
 	set_urgent(false);
 	return r;
@@ -323,7 +384,8 @@ static int change_plan(struct change *change, const struct want *want, struct er
 
 	change->clones = calloc(change->plan->n_steps + 1, sizeof *change->clones);
 	change->targets = calloc(change->plan->n_steps + 1, sizeof *change->targets);
-	if (!change->clones || !change->targets)
+	change->peers = calloc(change->plan->n_steps + 1, sizeof *change->peers);
+	if (!change->clones || !change->targets || !change->peers)
 		return error_set(reterr, -ENOMEM, "no memory for %zu files", change->plan->n_steps);
 	for (size_t i = 0; i < change->plan->n_steps; i++)
 		change->clones[i] = change->targets[i] = -EBADF;
@@ -337,7 +399,7 @@ static int change_in_host(const struct graft_host *host, const void *ctx, void *
 {
 	const struct want *want = ctx;
 	struct graft_report *report = out;
-	struct change change = {.host = host, .peer_fd = -EBADF};
+	struct change change = {.host = host, .peer = PEER_NONE};
 	uint64_t start = now_us(CLOCK_MONOTONIC);
 	size_t n_pushes, n_off;
 	int r;

@@ -77,7 +77,7 @@ static const struct mount_row *resolve_base(const struct mount_table *table, con
 	const struct mount_row *row = mount_table_resolve(table, path);
 	size_t ignored;
 
-	while (row && mount_row_component(row, &ignored))
+	while (row && (mount_row_component(row, &ignored) || mount_table_is_lid(table, row)))
 		row = mount_table_find(table, row->parent);
 	return row;
 }

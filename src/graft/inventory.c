@@ -12,11 +12,13 @@
 #include "base/cleanup.h"
 #include "graft/run_file.h"
 
-static const char *name_of(const struct mount_row *row)
+static const char *name_of(const struct mount_table *table, const struct mount_row *row)
 {
 	size_t component_len;
+	const char *name =
+		strcmp(row->root, row->point) == 0 ? mount_row_component(row, &component_len) : NULL;
 
-	return strcmp(row->root, row->point) == 0 ? mount_row_component(row, &component_len) : NULL;
+	return !name && mount_table_is_lid(table, row) ? "lid" : name;
 }
 
 char *inventory_text(const struct mount_table *table)
@@ -25,14 +27,14 @@ char *inventory_text(const struct mount_table *table)
 	char *text;
 
 	for (size_t i = 0; i < table->n_rows; i++)
-		if (name_of(&table->rows[i]))
-			len += strlen(name_of(&table->rows[i])) + strlen(table->rows[i].point) + 2;
+		if (name_of(table, &table->rows[i]))
+			len += strlen(name_of(table, &table->rows[i])) + strlen(table->rows[i].point) + 2;
 	text = malloc(len + 1);
 	if (!text)
 		return NULL;
 	text[0] = '\0';
 	for (size_t i = 0; i < table->n_rows; i++) {
-		const char *name = name_of(&table->rows[i]);
+		const char *name = name_of(table, &table->rows[i]);
 
 		if (name)
 			at += (size_t)snprintf(text + at, len + 1 - at, "%s %s\n", name,

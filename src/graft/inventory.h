@@ -2,7 +2,7 @@
 #pragma once
 /*
  * What is attached, as a text: one line "COMPONENT-DIGEST PATH" for each mount of ours, in the order of
- * the mount table. The engine leaves it behind where every file of the improvement is attached; as
+ * the mount table, and "lid PATH" for what an off left there that was cut. The engine leaves it behind where every file of the improvement is attached; as
  * long as the table says the same, package work cannot have changed one of them (the kernel takes the
  * mount off a file that is replaced), and the launcher need not start the engine. Needs libc alone.
  */

@@ -45,7 +45,7 @@ int kernel_check(struct error *reterr)
 	clone_fd = mount_api_clone(proc_fd);
 	if (clone_fd < 0)
 		return refuse("open_tree", clone_fd, reterr);
-	r = mount_api_set_nosuid(clone_fd);
+	r = mount_api_set(clone_fd, MOUNT_API_NOSUID);
 	if (r < 0)
 		return refuse("mount_setattr", r, reterr);
 	/* onto nothing: whoever gets as far as the descriptor is let through */

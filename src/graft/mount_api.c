@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -86,12 +87,21 @@ static int set_attributes(int mount_fd, struct attributes attributes)
 		&attributes, sizeof attributes));
 }
 
-int mount_api_set_nosuid(int mount_fd)
+int mount_api_set(int mount_fd, enum mount_api_attr attributes)
 {
-	return set_attributes(mount_fd, (struct attributes){.set = MOUNT_API_NOSUID});
+	return set_attributes(mount_fd, (struct attributes){.set = attributes});
 }
 
 int mount_api_set_private(int mount_fd)
 {
 	return set_attributes(mount_fd, (struct attributes){.propagation = PROPAGATION_PRIVATE});
+}
+
+int mount_api_id(int fd)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
+		return -errno;
+	return st.stx_mask & STATX_MNT_ID ? (int)st.stx_mnt_id : -EOPNOTSUPP;
 }

@@ -20,6 +20,7 @@ enum mount_api_attr {
 	MOUNT_API_RDONLY = 0x1,
 	MOUNT_API_NOSUID = 0x2,
 	MOUNT_API_NODEV = 0x4,
+	MOUNT_API_NOSYMFOLLOW = 0x200000, /* Linux 5.14 */
 };
 
 /* A context for a file system of that type; close on exec. */
@@ -34,5 +35,7 @@ int mount_api_mount(int fs_fd, enum mount_api_attr attributes) MUST_CHECK;
 int mount_api_clone(int fd) MUST_CHECK;
 /* Move the detached mount onto the very file that target_fd refers to. */
 int mount_api_move(int mount_fd, int target_fd) MUST_CHECK;
-int mount_api_set_nosuid(int mount_fd) MUST_CHECK;
+int mount_api_set(int mount_fd, enum mount_api_attr attributes) MUST_CHECK;
 int mount_api_set_private(int mount_fd) MUST_CHECK;
+/* The number by which mountinfo knows the mount that fd (may be O_PATH) is in. */
+int mount_api_id(int fd) MUST_CHECK;

@@ -59,11 +59,26 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
+/* Whether options, comma after comma, has that one. */
+static bool has_option(const char *options, const char *option)
+{
+	size_t len = strlen(option);
+
+	for (const char *at = options; *at;) {
+		size_t n = strcspn(at, ",");
+
+		if (n == len && memcmp(at, option, n) == 0)
+			return true;
+		at += n + (at[n] == ',');
+	}
+	return false;
+}
+
 /* id parent major:minor root point options [tag...] - type source super-options */
 static bool parse_row(char *line, struct mount_row *ret)
 {
 	struct mount_row row = {0};
-	char *at = line, *field, *root, *point, *type, *source;
+	char *at = line, *field, *root, *point, *options, *type, *source;
 	unsigned id, parent;
 
 	at = take_number(at, ' ', &id);
@@ -78,8 +93,10 @@ static bool parse_row(char *line, struct mount_row *ret)
 
 	root = take_field(&at);
 	point = take_field(&at);
-	if (!root || !point || !take_field(&at))
+	options = take_field(&at);
+	if (!root || !point || !options)
 		return false;
+	row.nosymfollow = has_option(options, "nosymfollow");
 	while ((field = take_field(&at)) && strcmp(field, "-") != 0)
 		if (strncmp(field, "shared:", 7) == 0)
 			row.shared = true;
@@ -291,6 +308,42 @@ bool mount_row_is_in_place(const struct mount_row *row)
 	size_t root_len = strlen(row->root), point_len = strlen(row->point);
 
 	return point_len >= root_len && strcmp(row->point + point_len - root_len, row->root) == 0;
+}
+
+/* Whether row has the very file that at has there, or would have if nothing lay on it. */
+static bool is_same_file(const struct mount_row *at, const struct mount_row *row)
+{
+	size_t point_len = strcmp(at->point, "/") == 0 ? 0 : strlen(at->point);
+	size_t root_len = strcmp(at->root, "/") == 0 ? 0 : strlen(at->root);
+
+	return at->major == row->major && at->minor == row->minor &&
+		strncmp(at->point, row->point, point_len) == 0 &&
+		strncmp(at->root, row->root, root_len) == 0 &&
+		strcmp(row->root + root_len, row->point + point_len) == 0;
+}
+
+bool mount_table_is_lid(const struct mount_table *table, const struct mount_row *row)
+{
+	const struct mount_row *at = row;
+	size_t n_steps = 0;
+
+	if (!row->nosymfollow || strcmp(row->point, "/") == 0)
+		return false;
+	/* through the mounts on the same file, and the one that has the file */
+	do {
+		at = mount_table_find(table, at->parent);
+		if (at && !at->nosymfollow && is_same_file(at, row))
+			return true;
+	} while (at && strcmp(at->point, row->point) == 0 && n_steps++ < table->n_rows);
+	return false;
+}
+
+bool mount_table_is_ours(const struct mount_table *table, const struct mount_row *row)
+{
+	size_t component_len;
+
+	return mount_row_component(row, &component_len) ? mount_row_is_in_place(row) :
+							  mount_table_is_lid(table, row);
 }
 
 const struct mount_row *mount_table_over(const struct mount_table *table,

@@ -25,6 +25,7 @@ struct mount_row {
 	const char *point;        /* path of the mount point, as the reading process sees it */
 	const char *type, *source;
 	bool shared;
+	bool nosymfollow;
 };
 
 /* A row by a number of it: any user can make 100,000 mounts in a namespace of theirs. */
@@ -63,6 +64,16 @@ enum graft_seal mount_row_seal(const struct mount_row *row);
 /* Whether a row of ours lies over the file of the same path, below whatever root; else somebody
  * bound a patched file to another place. */
 bool mount_row_is_in_place(const struct mount_row *row);
+
+/*
+ * Whether the row is a lid: a clone of the base file that lies on ours while an improvement goes off, or
+ * was left there by one that was cut (lift.h). It covers what its own superblock has at that path, and has
+ * the one flag that says nothing of a file: nosymfollow.
+ */
+bool mount_table_is_lid(const struct mount_table *table, const struct mount_row *row);
+
+/* Whether the row is a mount of ours in its place, patched file or lid. */
+bool mount_table_is_ours(const struct mount_table *table, const struct mount_row *row);
 
 /* The row that lies directly on row's root, or NULL: what hides row. */
 const struct mount_row *mount_table_over(const struct mount_table *table,

@@ -7,19 +7,30 @@
 
 #include "base/path.h"
 
+static size_t count_all(const struct graft_state *state)
+{
+	return state->n_mounts + state->n_lids;
+}
+
+/* Of all, the lids last. */
+static const struct graft_mount *mount_at(const struct graft_state *state, size_t i)
+{
+	return i < state->n_mounts ? &state->mounts[i] : &state->lids[i - state->n_mounts];
+}
+
 static const struct graft_mount *find_id(const struct graft_state *state, int id)
 {
-	for (size_t i = 0; i < state->n_mounts; i++)
-		if (state->mounts[i].id == id)
-			return &state->mounts[i];
+	for (size_t i = 0; i < count_all(state); i++)
+		if (mount_at(state, i)->id == id)
+			return mount_at(state, i);
 	return NULL;
 }
 
 static const struct graft_mount *find_top(const struct graft_state *state, const char *path)
 {
-	for (size_t i = 0; i < state->n_mounts; i++)
-		if (state->mounts[i].visible && strcmp(state->mounts[i].path, path) == 0)
-			return &state->mounts[i];
+	for (size_t i = 0; i < count_all(state); i++)
+		if (mount_at(state, i)->visible && strcmp(mount_at(state, i)->path, path) == 0)
+			return mount_at(state, i);
 	return NULL;
 }
 
@@ -29,8 +40,8 @@ static void measure_stack(const struct graft_state *state, const struct graft_mo
 {
 	const struct graft_mount *at = top;
 
-	step->old_dev = top->dev;
-	for (step->n_old = 1; at->over_ours && step->n_old <= state->n_mounts; step->n_old++) {
+	step->old_id = top->id;
+	for (step->n_old = 1; at->over_ours && step->n_old <= count_all(state); step->n_old++) {
 		const struct graft_mount *below = find_id(state, at->parent_id);
 
 		if (!below)
@@ -130,8 +141,8 @@ static int plan_off(const struct graft_state *state, struct graft_plan *plan, st
 
 	if (r < 0)
 		return r;
-	for (size_t i = state->n_mounts; i-- > 0;) {
-		const struct graft_mount *mount = &state->mounts[i];
+	for (size_t i = count_all(state); i-- > 0;) {
+		const struct graft_mount *mount = mount_at(state, i);
 		struct graft_step step = {.action = GRAFT_OFF, .path = mount->path}, *key = &step;
 
 		if (!mount->visible)
@@ -151,7 +162,7 @@ static size_t count_hidden(const struct graft_state *state, const struct graft_p
 
 	for (size_t i = 0; i < plan->n_steps; i++)
 		n_reached += plan->steps[i].n_old;
-	return n_reached < state->n_mounts ? state->n_mounts - n_reached : 0;
+	return n_reached < count_all(state) ? count_all(state) - n_reached : 0;
 }
 
 int graft_plan_make(const struct graft_state *state, const struct graft_layer *want, size_t n_want,
@@ -164,7 +175,7 @@ int graft_plan_make(const struct graft_state *state, const struct graft_layer *w
 	if (r < 0)
 		return r;
 	if (plan)
-		plan->steps = calloc(n_files + state->n_mounts + 1, sizeof *plan->steps);
+		plan->steps = calloc(n_files + count_all(state) + 1, sizeof *plan->steps);
 	if (!plan || !plan->steps)
 		return error_set(reterr, -ENOMEM, "no memory for %zu files", n_files);
 

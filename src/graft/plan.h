@@ -18,7 +18,7 @@ enum graft_action {
 	GRAFT_KEEP,     /* the right one lies there alone */
 	GRAFT_ATTACH,   /* push onto the base file */
 	GRAFT_EXCHANGE, /* push onto what lies there, then take that away from beneath */
-	GRAFT_OFF,      /* unmount */
+	GRAFT_OFF,      /* lift off (lift.h) */
 };
 
 struct graft_step {
@@ -26,8 +26,8 @@ struct graft_step {
 	const char *path;               /* of the want or of the state, borrowed */
 	const struct graft_layer *layer; /* NULL for GRAFT_OFF */
 	const struct graft_file *file;   /* NULL for GRAFT_OFF */
-	size_t n_old;       /* mounts of ours that lie there now, one on the other, from the top */
-	dev_t old_dev;      /* device of the topmost of them; 0 if none */
+	size_t n_old;       /* mounts of ours that lie there now, lids too, one on the other, from the top */
+	int old_id;         /* of the topmost of them (mount_api_id()); 0 if none */
 	bool parent_shared; /* the mount below them is shared, so they can go from beneath */
 };
 

@@ -104,7 +104,7 @@ static int clone_file(int image_root_fd, const struct graft_step *step, int *ret
 		return error_set(reterr, clone_fd, "a mount of '%s': %s", step->path,
 			error_text(clone_fd));
 	/* Without privileges nosuid costs nothing, and bubblewrap leaves such mounts alone. */
-	r = step->file->privileged ? 0 : mount_api_set_nosuid(clone_fd);
+	r = step->file->privileged ? 0 : mount_api_set(clone_fd, MOUNT_API_NOSUID);
 	if (r < 0)
 		return error_set(reterr, r, "nosuid for '%s': %s", step->path, error_text(r));
 	*ret_clone = take_fd(&clone_fd);

@@ -20,17 +20,26 @@ static const char *below_root(const char *point, const char *root)
 	return point + root_len + 1;
 }
 
+static bool is_under_lid(const struct mount_table *table, const struct mount_row *row)
+{
+	size_t n_steps = 0;
+
+	while ((row = mount_table_over(table, row)) && n_steps++ < table->n_rows)
+		if (mount_table_is_lid(table, row))
+			return true;
+	return false;
+}
+
+/* component NULL: a lid. */
 static int fill_mount(const struct mount_table *table, const struct mount_row *row,
 	const char *path, const char *component, size_t component_len, struct graft_mount *ret)
 {
 	const struct mount_row *parent = mount_table_find(table, row->parent);
-	size_t ignored;
-	int r;
+	int r = component ? digest_parse(component + component_len + 1, &ret->digest) : 0;
 
-	r = digest_parse(component + component_len + 1, &ret->digest);
 	if (r < 0)
 		return r;
-	ret->component = strndup(component, component_len);
+	ret->component = component ? strndup(component, component_len) : strdup("");
 	ret->path = strdup(path);
 	if (!ret->component || !ret->path)
 		return -ENOMEM;
@@ -39,8 +48,9 @@ static int fill_mount(const struct mount_table *table, const struct mount_row *r
 	ret->seal = mount_row_seal(row);
 	ret->dev = makedev(row->major, row->minor);
 	ret->visible = !mount_table_over(table, row);
+	ret->under_lid = is_under_lid(table, row);
 	ret->over_ours = parent && strcmp(parent->point, row->point) == 0 &&
-		mount_row_component(parent, &ignored);
+		mount_table_is_ours(table, parent);
 	ret->parent_shared = parent && parent->shared;
 	return 0;
 }
@@ -52,23 +62,25 @@ int graft_state_of(const struct mount_table *table, const char *root, struct gra
 	if (!state)
 		return -ENOMEM;
 	state->mounts = calloc(table->n_rows ? table->n_rows : 1, sizeof *state->mounts);
-	if (!state->mounts)
+	state->lids = calloc(table->n_rows ? table->n_rows : 1, sizeof *state->lids);
+	if (!state->mounts || !state->lids)
 		return -ENOMEM;
 
 	for (size_t i = 0; i < table->n_rows; i++) {
 		const struct mount_row *row = &table->rows[i];
 		const char *path = below_root(row->point, root), *component;
 		size_t component_len;
-		int r;
+		int r = 0;
 
 		/* Elsewhere than in its own place it is somebody's bind mount of a patched file. */
 		component = path && strcmp(row->root + 1, path) == 0 ?
 			mount_row_component(row, &component_len) : NULL;
-		if (!component)
-			continue;
 		/* Counted first, so that what a failure leaves half filled is freed. */
-		r = fill_mount(table, row, path, component, component_len,
-			&state->mounts[state->n_mounts++]);
+		if (component)
+			r = fill_mount(table, row, path, component, component_len,
+				&state->mounts[state->n_mounts++]);
+		else if (path && mount_table_is_lid(table, row))
+			r = fill_mount(table, row, path, NULL, 0, &state->lids[state->n_lids++]);
 		if (r < 0)
 			return r;
 	}
@@ -76,15 +88,21 @@ int graft_state_of(const struct mount_table *table, const char *root, struct gra
 	return 0;
 }
 
+static void free_mounts(struct graft_mount *mounts, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(mounts[i].component);
+		free(mounts[i].path);
+	}
+	free(mounts);
+}
+
 void graft_state_free(struct graft_state *state)
 {
 	if (!state)
 		return;
-	for (size_t i = 0; i < state->n_mounts; i++) {
-		free(state->mounts[i].component);
-		free(state->mounts[i].path);
-	}
-	free(state->mounts);
+	free_mounts(state->mounts, state->n_mounts);
+	free_mounts(state->lids, state->n_lids);
 	free(state);
 }
 

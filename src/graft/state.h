@@ -23,6 +23,7 @@ struct graft_mount {
 	enum graft_seal seal; /* what checks the reads of it */
 	dev_t dev;            /* of the image's superblock; what /proc/PID/maps shows */
 	bool visible;         /* nothing lies over it */
+	bool under_lid;       /* it is going off: who opens the file finds the base */
 	bool over_ours;       /* the mount below it is ours too: an older one */
 	bool parent_shared;   /* the mount below it is shared: other namespaces follow */
 };
@@ -31,6 +32,8 @@ struct graft_mount {
 struct graft_state {
 	struct graft_mount *mounts;
 	size_t n_mounts;
+	struct graft_mount *lids; /* of an off that was cut (lift.h); component "", and no digest */
+	size_t n_lids;
 };
 
 /*

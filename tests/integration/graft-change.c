@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -17,6 +18,7 @@
 #include "base/cleanup.h"
 #include "graft-scene.h"
 #include "graft/base_view.h"
+#include "graft/lift.h"
 #include "graft/sealing.h"
 #include "graft/state.h"
 
@@ -47,6 +49,16 @@ static size_t count_mounts(const struct scene *scene)
 	if (graft_state_read(&host, &state, NULL) < 0)
 		tap_bail("the state cannot be read");
 	return state->n_mounts;
+}
+
+static size_t count_lids(const struct scene *scene)
+{
+	AUTO(graft_state) struct graft_state *state = NULL;
+	struct graft_host host = scene_host(scene);
+
+	if (graft_state_read(&host, &state, NULL) < 0)
+		tap_bail("the state cannot be read");
+	return state->n_lids;
 }
 
 static bool change_ok(const struct scene *scene, size_t version, size_t n, struct graft_report *report)
@@ -513,6 +525,129 @@ static void test_kill(const struct scene *scene)
 	take_all_off(scene);
 }
 
+static pid_t start_off(const struct scene *scene, bool as_launcher)
+{
+	pid_t pid = fork();
+
+	if (pid != 0) {
+		(void)setpgid(pid, pid);
+		return pid;
+	}
+	(void)setpgid(0, 0);
+	_exit((as_launcher ? lift_all(NULL) : scene_change(scene, 0, 0, NULL, NULL)) != 0);
+}
+
+static void kill_off(pid_t pid)
+{
+	(void)kill(-pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+	(void)usleep(2000); /* as above */
+}
+
+/* In a base view nothing of ours is left, lids neither, and a package manager can replace a file. */
+static bool base_view_is_bare(const struct scene *scene, size_t n)
+{
+	bool is_covered = true;
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		if (base_view_enter(BASE_VIEW_SLAVE, NULL) < 0 || base_view_is_covered(&is_covered) < 0)
+			_exit(1);
+		if (is_covered || count_version(scene, n, 0) != n)
+			_exit(2);
+		scene_write_file("/" SCENE_DIR "/new", "v0\n", 0644);
+		_exit(rename("/" SCENE_DIR "/new", "/" SCENE_DIR "/f000") < 0 ? 3 : 0);
+	}
+	return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* Somebody who has opened a patched file holds an off up while its lids lie there; then it is killed. */
+static void test_kill_off(const struct scene *scene)
+{
+	size_t n_lidded = 0, n_wrong = 0, n_unconverged = 0;
+
+	for (size_t i = 0; i < N_KILLS / 2; i++) {
+		AUTO_CLOSE int held_fd = -EBADF;
+		pid_t pid;
+		int r = 0;
+
+		(void)change_ok(scene, 1, N_FILES, NULL);
+		held_fd = open("/" SCENE_DIR "/f001", O_RDONLY | O_CLOEXEC);
+		pid = start_off(scene, i % 2);
+		wait_for_version(scene, i * 7 % N_FILES, 0);
+		(void)usleep((useconds_t)(i * 400));
+		kill_off(pid);
+		n_lidded += count_lids(scene) > 0;
+		/* every file is patched or base, and none that has a lid counts as attached */
+		n_wrong += count_version(scene, N_FILES, 0) + count_version(scene, N_FILES, 1) != N_FILES;
+		switch (i / 2 % 3) {
+		case 0: /* the next change attaches */
+			n_unconverged += !change_ok(scene, 1, N_FILES, NULL) ||
+				count_version(scene, N_FILES, 1) != N_FILES ||
+				count_mounts(scene) != N_FILES || count_lids(scene) != 0;
+			break;
+		case 1: /* it takes off, the launcher this time */
+			r = lift_all(NULL);
+			n_unconverged += r < 0 || count_mounts(scene) + count_lids(scene) != 0;
+			break;
+		default: /* packages come first */
+			n_unconverged += !base_view_is_bare(scene, N_FILES);
+		}
+		take_all_off(scene);
+		n_unconverged += count_lids(scene) != 0 || count_version(scene, N_FILES, 0) != N_FILES;
+	}
+	tap_note("%d kills during an off of %d files: %zu left lids", N_KILLS / 2, N_FILES, n_lidded);
+	tap_ok(n_lidded > 0, "an off that is killed leaves lids, and they are known as ours");
+	tap_ok(n_wrong == 0, "every file is the patched or the base one");
+	tap_ok(n_unconverged == 0, "the next change, detach or base view takes the lids off");
+}
+
+static bool has_path(int fd, const char *path)
+{
+	char link[64], found[128];
+	ssize_t n;
+
+	(void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	n = readlink(link, found, sizeof found);
+	return n == (ssize_t)strlen(path) && memcmp(found, path, (size_t)n) == 0;
+}
+
+/* Two programs: one has opened the patched file and not mapped it yet; one starts while the lid lies there. */
+static void test_off_under_users(const struct scene *scene, bool as_launcher)
+{
+	static const char path[] = "/" SCENE_DIR "/f001";
+	bool kept = false, pinned = false;
+	size_t n_wrong = 0;
+
+	/* On a machine with other work one of the two may come too late. */
+	for (size_t i = 0; i < 20 && !(kept && pinned); i++) {
+		AUTO_CLOSE int patched_fd = -EBADF;
+		AUTO_CLOSE int base_fd = -EBADF;
+		void *page;
+		int status;
+		pid_t pid;
+
+		(void)change_ok(scene, 1, 2, NULL);
+		patched_fd = open(path, O_RDONLY | O_CLOEXEC);
+		pid = start_off(scene, as_launcher);
+		wait_for_version(scene, 1, 0);
+		kept |= has_path(patched_fd, path);
+		base_fd = open(path, O_RDONLY | O_CLOEXEC);
+		page = mmap(NULL, 1, PROT_READ, MAP_PRIVATE, base_fd, 0);
+		auto_closep(&patched_fd);
+		(void)waitpid(pid, &status, 0);
+		n_wrong += status != 0 || count_mounts(scene) + count_lids(scene) != 0 ||
+			count_version(scene, 2, 0) != 2;
+		pinned |= !has_path(base_fd, path); /* its lid went, while it had the file */
+		(void)munmap(page, 1);
+	}
+	tap_ok(kept, "%s: who has opened a patched file keeps its path while others find the base",
+		as_launcher ? "launcher" : "engine");
+	tap_ok(pinned && n_wrong == 0, "%s: who maps the base meanwhile, and keeps it, is no hindrance",
+		as_launcher ? "launcher" : "engine");
+}
+
 static void write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -729,6 +864,9 @@ int main(void)
 	test_mount_of_others(&scene);
 	test_unshared_parent(&scene);
 	test_kill(&scene);
+	test_kill_off(&scene);
+	test_off_under_users(&scene, false);
+	test_off_under_users(&scene, true);
 	test_privileged(&scene);
 	test_other_root(&scene);
 	test_full_namespace(&scene);

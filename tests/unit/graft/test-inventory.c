@@ -22,7 +22,9 @@ static const char sample[] =
 	/* somebody's bind of a patched file, another root's, and an image that is none of ours */
 	"114 27 0:42 /usr/lib/x /mnt/x ro - erofs /run/bsi/image/scene-" HEX " ro\n"
 	"115 27 0:42 /usr/lib/x /tree/usr/lib/x ro - erofs /run/bsi/image/scene-" HEX " ro\n"
-	"116 27 0:44 /usr/lib/z /usr/lib/z ro - erofs /dev/loop0 ro\n";
+	"116 27 0:44 /usr/lib/z /usr/lib/z ro - erofs /dev/loop0 ro\n"
+	/* what an off left that was cut: y is not attached, whatever lies beneath */
+	"117 113 254:0 /usr/lib/y /usr/lib/y ro,nosymfollow - ext4 /dev/vda rw\n";
 
 static void test_text_lists_what_is_attached(void **state)
 {
@@ -32,7 +34,8 @@ static void test_text_lists_what_is_attached(void **state)
 	(void)state;
 	assert_int_equal(mount_table_parse(sample, sizeof sample - 1, &table), 0);
 	text = inventory_text(table);
-	assert_string_equal(text, "scene-" HEX " /usr/lib/x\nscene-" HEX " /usr/lib/y\n");
+	assert_string_equal(text, 
+		"scene-" HEX " /usr/lib/x\nscene-" HEX " /usr/lib/y\nlid /usr/lib/y\n");
 }
 
 /* The namespace of a test that has nothing attached. */

@@ -186,6 +186,37 @@ static void test_stack_and_place(void **state)
 	assert_null(mount_table_find(table, 66));
 }
 
+static void test_lid_is_the_base_file_over_itself(void **state)
+{
+	static const char text[] = "1 0 8:1 /@ / rw - btrfs a rw\n"
+		"2 1 8:2 / /usr rw shared:1 - ext4 b rw\n"
+		"3 2 0:42 /usr/lib/x /usr/lib/x ro - erofs /run/bsi/image/c-" HEX " ro\n"
+		"4 3 8:2 /lib/x /usr/lib/x ro,nosuid,nodev,nosymfollow shared:9 - ext4 b rw\n"
+		"5 4 8:2 /lib/x /usr/lib/x ro,nosymfollow - ext4 b rw\n"
+		"6 1 8:1 /@/opt/y /opt/y ro,nosymfollow,relatime - btrfs a rw\n"
+		/* none: another file, another file system, another place, no flag of ours, a flag that is longer */
+		"7 2 8:2 /lib/z /usr/lib/y ro,nosymfollow - ext4 b rw\n"
+		"8 2 8:1 /lib/z /usr/lib/z ro,nosymfollow - ext4 b rw\n"
+		"9 1 8:2 /lib/x /mnt/x ro,nosymfollow - ext4 b rw\n"
+		"10 2 8:2 /lib/v /usr/lib/v ro,nosuid - ext4 b rw\n"
+		"11 2 8:2 /lib/w /usr/lib/w ro,nosymfollows - ext4 b rw\n"
+		"12 99 8:2 /lib/u /usr/lib/u ro,nosymfollow - ext4 b rw\n"
+		/* a ring */
+		"13 14 8:9 /r /r ro,nosymfollow - ext4 b rw\n"
+		"14 13 8:9 /r /r ro,nosymfollow - ext4 b rw\n";
+	AUTO(mount_table) struct mount_table *table = parse(text, sizeof text - 1);
+
+	(void)state;
+	for (size_t i = 0; i < table->n_rows; i++) {
+		const struct mount_row *row = &table->rows[i];
+
+		if (mount_table_is_lid(table, row) != (row->id >= 4 && row->id <= 6))
+			fail_msg("row %d", row->id);
+		if (mount_table_is_ours(table, row) != (row->id >= 3 && row->id <= 6))
+			fail_msg("ours: row %d", row->id);
+	}
+}
+
 static void test_resolve_walks_as_the_kernel_does(void **state)
 {
 	/* /usr/lib is hidden by what was mounted on /usr later. */
@@ -258,6 +289,7 @@ int main(void)
 		cmocka_unit_test(test_parse_survives_bit_flips),
 		cmocka_unit_test(test_component_knows_only_ours),
 		cmocka_unit_test(test_stack_and_place),
+		cmocka_unit_test(test_lid_is_the_base_file_over_itself),
 		cmocka_unit_test(test_resolve_walks_as_the_kernel_does),
 		cmocka_unit_test(test_resolve_ends_in_a_tower),
 	};

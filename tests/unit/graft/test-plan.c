@@ -147,6 +147,39 @@ static void test_plan_exchanges_what_lacks_a_seal(void **state)
 	}
 }
 
+/* An off that was cut leaves lids: over the patched file, or alone. */
+static void test_plan_knows_lids(void **state)
+{
+	static const char text[] = "1 0 8:1 / / rw shared:1 - ext4 a rw\n"
+		"2 1 0:2 /a /a ro shared:1 - erofs /run/bsi/image/c-" HEX_1 " ro\n"
+		"3 1 0:3 /b /b ro shared:1 - erofs /run/bsi/image/c-" HEX_1 " ro\n"
+		"4 3 8:1 /b /b ro,nosymfollow shared:1 - ext4 a ro\n"
+		"5 1 8:1 /c /c ro,nosymfollow shared:1 - ext4 a ro\n"
+		"6 1 8:1 /d /d ro,nosymfollow shared:1 - ext4 a ro\n"
+		"7 6 8:5 / /d ro shared:1 - tmpfs x ro\n";
+	AUTO(mount_table) struct mount_table *table = NULL;
+	AUTO(graft_state) struct graft_state *now = NULL;
+	struct graft_layer layer = make_layer(HEX_1, abc, 3);
+	char described[64];
+
+	(void)state;
+	assert_int_equal(mount_table_parse(text, sizeof text - 1, &table), 0);
+	assert_int_equal(graft_state_of(table, "", &now), 0);
+	assert_int_equal(now->n_mounts, 2);
+	assert_int_equal(now->n_lids, 3);
+	assert_true(now->mounts[0].visible && !now->mounts[0].under_lid);
+	assert_true(!now->mounts[1].visible && now->mounts[1].under_lid);
+	for (size_t n_wanted = 0; n_wanted <= 3; n_wanted += 3) {
+		AUTO(graft_plan) struct graft_plan *plan = NULL;
+
+		layer.n_files = n_wanted;
+		assert_int_equal(graft_plan_make(now, &layer, 1, &plan, NULL), 0);
+		describe(plan, described, sizeof described);
+		assert_string_equal(described, n_wanted ? "K:a/1 E:b/2 E:c/1" : "O:c/1 O:b/2 O:a/1");
+		assert_int_equal(plan->n_hidden, 1); /* somebody's own mount on d */
+	}
+}
+
 static void test_plan_refuses_bad_requests(void **state)
 {
 	static const struct graft_file twice[] = {{.path = "x/y"}, {.path = "a"}, {.path = "x/y"}};
@@ -225,6 +258,7 @@ int main(void)
 		cmocka_unit_test(test_plan_decides_each_file),
 		cmocka_unit_test(test_plan_leaves_stacks_that_cannot_go_from_beneath),
 		cmocka_unit_test(test_plan_exchanges_what_lacks_a_seal),
+		cmocka_unit_test(test_plan_knows_lids),
 		cmocka_unit_test(test_plan_refuses_bad_requests),
 		cmocka_unit_test(test_plan_refuses_too_many_files),
 		cmocka_unit_test(test_state_is_of_the_root_asked_for),
