@@ -76,7 +76,10 @@ int agent_check(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
  */
 int agent_plan(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
 
-/* letter NULL: the current one. Also completes what an earlier run began. */
+/*
+ * letter NULL: the current one. Also completes what an earlier run began. The state is free while a
+ * payload loads; what is attached then is what is wanted then. -BSI_E_BUSY if another one loads.
+ */
 int agent_install(struct agent *a, const char *letter, json_t **ret, struct error *reterr)
 	MUST_CHECK;
 
@@ -105,10 +108,10 @@ int agent_boot_complete(struct agent *a, struct error *reterr) MUST_CHECK;
 enum agent_remove_flags {
 	AGENT_BELOW_MINIMUM = 1 << 0, /* the owner insists, below the publisher's minimum */
 };
-/* Everything off; that letter does not come back by itself. */
+/* Everything off; that letter does not come back by itself, nor does one that is being loaded. */
 int agent_remove(struct agent *a, enum agent_remove_flags flags, json_t **ret,
 	struct error *reterr) MUST_CHECK;
-/* Back to the generation before, or to the base. */
+/* Back to the generation before, or to the base. What is being loaded is not taken. */
 int agent_rollback(struct agent *a, enum agent_remove_flags flags, json_t **ret,
 	struct error *reterr) MUST_CHECK;
 

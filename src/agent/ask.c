@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "agent/ask.h"
 
+#include <string.h>
+
 #include "agent/status.h"
 
 int ask_publisher(struct agent *a, const struct asking *asking, struct remote **ret_remote,
@@ -20,5 +22,37 @@ int ask_publisher(struct agent *a, const struct asking *asking, struct remote **
 		return r;
 	status_keep_decision(a, ret, remote_expires_utc_s(remote));
 	*ret_remote = take_ptr(remote);
+	return 0;
+}
+
+int ask_anew(struct agent *a, struct remote **remote, struct error *reterr)
+{
+	AUTO(device) struct device *device = NULL;
+	int r = device_read(a->root_fd, &device, reterr);
+
+	if (r == 0 && strcmp(device->base, a->device->base) == 0 && remote_is_newest(*remote))
+		return 0;
+	/* before the device that it borrows from */
+	remote_free(take_ptr(*remote));
+	if (r < 0)
+		return r;
+	device_free(a->device);
+	a->device = take_ptr(device);
+	r = context_remote(a, remote, reterr);
+	return r < 0 ? r : 1;
+}
+
+int ask_again(struct agent *a, const struct asking *asking, struct remote **remote,
+	struct decision *ret, struct error *reterr)
+{
+	int r = ask_anew(a, remote, reterr);
+
+	if (r > 0)
+		r = remote_refresh(*remote, reterr);
+	if (r == 0)
+		r = context_decide(a, remote_index(*remote), asking, ret, reterr);
+	if (r < 0)
+		return r;
+	status_keep_decision(a, ret, remote_expires_utc_s(*remote));
 	return 0;
 }

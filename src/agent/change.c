@@ -19,6 +19,12 @@
 #define CHANGE_HELD "held"
 #define CHANGE_RESTARTED "restarted"
 
+/*
+ * How often a verb decides: once more when something was loaded, or cannot be had, and for each time
+ * that it was another thing which was wanted then.
+ */
+#define ROUNDS_MAX 5
+
 /* What waits, with the reason and by when; false if nothing does, or (is_overdue) is not over yet. */
 static bool say_held(const struct agent *a, const json_t *status, bool is_overdue, char *out,
 	size_t out_len)
@@ -92,6 +98,30 @@ const char *change_word(const struct graft_report *report)
 	return report->n_attached + report->n_exchanged > 0 ? "attached" : "detached";
 }
 
+static int changed_each_time(struct error *reterr)
+{
+	return error_set(reterr, -BSI_E_BUSY,
+		"each time that something was loaded, something else was wanted meanwhile");
+}
+
+/* What the decision says; CONTEXT_AGAIN if another one has to be made first. */
+static int follow(struct agent *a, struct remote *remote, const struct decision *decision,
+	struct graft_report *graft, const char **ret_action, struct error *reterr)
+{
+	int r = 0;
+
+	if (decision->action == DECISION_REFUSE)
+		return error_set(reterr, decision->code, "%s", decision->reason);
+	if (decision->action == DECISION_INSTALL) {
+		r = take_entry(a, remote, decision->entry, graft, reterr);
+		*ret_action = "installed";
+	} else if (decision->entry) {
+		r = take_current(a, remote, graft, reterr);
+		*ret_action = change_word(graft);
+	}
+	return r;
+}
+
 int agent_install(struct agent *a, const char *letter, json_t **ret, struct error *reterr)
 {
 	AUTO(remote) struct remote *remote = NULL;
@@ -100,19 +130,18 @@ int agent_install(struct agent *a, const char *letter, json_t **ret, struct erro
 	struct decision decision;
 	const struct asking asking = {.is_asked = true, .letter = letter};
 	const char *action = "nothing", *taken = NULL;
+	unsigned rounds = 0;
 	int r;
 
 	r = ask_publisher(a, &asking, &remote, &decision, reterr);
-	if (r < 0)
-		return r;
-	if (decision.action == DECISION_REFUSE)
-		return error_set(reterr, decision.code, "%s", decision.reason);
-	if (decision.action == DECISION_INSTALL) {
-		r = take_entry(a, remote, decision.entry, &graft, reterr);
-		action = "installed";
-	} else if (decision.entry) {
-		r = take_current(a, remote, &graft, reterr);
-		action = change_word(&graft);
+	if (r == 0)
+		r = follow(a, remote, &decision, &graft, &action, reterr);
+	while (r == CONTEXT_AGAIN) {
+		if (++rounds == ROUNDS_MAX)
+			return changed_each_time(reterr);
+		r = ask_again(a, &asking, &remote, &decision, reterr);
+		if (r == 0)
+			r = follow(a, remote, &decision, &graft, &action, reterr);
 	}
 	if (r < 0)
 		return r;
@@ -132,24 +161,42 @@ int agent_install(struct agent *a, const char *letter, json_t **ret, struct erro
 	return r;
 }
 
-/*
- * Ask for news; where that fails, what was seen before still holds, withdrawals first of all.
- * Returns what asking gave; *ret_remote has an index then too, if one was ever seen.
- */
-static int refresh_or_offline(struct agent *a, struct remote **ret_remote, struct error *reterr)
+/* What is known of the repository in a timer's run. */
+struct news {
+	struct remote *remote; /* with an index, if one was ever seen; NULL if nothing can be read */
+	bool is_fresh;         /* the repository said so now */
+	int code;              /* what asking gave */
+	struct error why;
+};
+
+static void news_done(struct news *n)
+{
+	remote_free(n->remote);
+}
+
+/* Ask for news; where that fails, what was seen before still holds, withdrawals first of all. */
+static void ask_or_offline(struct agent *a, struct news *n)
 {
 	struct error offline = {0};
-	int r;
 
-	r = remote_refresh(*ret_remote, reterr);
-	if (r == 0)
-		return 0;
-	remote_free(take_ptr(*ret_remote));
-	if (context_remote(a, ret_remote, &offline) < 0 ||
-		remote_offline(*ret_remote, &offline) < 0)
+	n->why = (struct error){0};
+	n->code = remote_refresh(n->remote, &n->why);
+	n->is_fresh = n->code == 0;
+	if (n->is_fresh)
+		return;
+	status_keep_failure(a, &n->why);
+	remote_free(take_ptr(n->remote));
+	if (context_remote(a, &n->remote, &offline) < 0 ||
+		remote_offline(n->remote, &offline) < 0)
 		context_note(a, "what was seen before cannot be read either: %s", offline.text);
-	return r;
 }
+
+/* An improvement that could not be had in this run. */
+struct failure {
+	uint64_t build; /* 0: none */
+	int code;
+	struct error why;
+};
 
 /* An improvement that does not fit is no failure of a timer's run: it is held, and the status says why. */
 static void hold_misfit(struct agent *a, struct remote *remote, struct decision *decision,
@@ -184,69 +231,113 @@ static int settle(struct agent *a, struct remote *remote, struct graft_report *g
 	return r;
 }
 
-static int obey(struct agent *a, struct remote *remote, bool is_fresh,
-	struct decision *decision, struct graft_report *graft, const char **ret_action,
+/* Take what is offered. CONTEXT_AGAIN if the state was not locked meanwhile, or it cannot be had. */
+static int take_offered(struct agent *a, struct remote *remote, const struct decision *decision,
+	struct failure *failed, struct graft_report *graft, const char **ret_action,
 	struct error *reterr)
 {
-	struct error failed = {0};
-	int r = 0, settled;
+	int r = take_entry(a, remote, decision->entry, graft, &failed->why);
 
-	if (decision->action == DECISION_INSTALL && is_fresh) {
-		r = take_entry(a, remote, decision->entry, graft, &failed);
-		if (r == 0) {
-			*ret_action = "installed";
-			return 0;
-		}
-	}
-	if (decision->withdrawn)
-		return take_off_withdrawn(a, decision, graft, ret_action, reterr);
-	if (r == -BSI_E_MISMATCH) {
-		hold_misfit(a, remote, decision, &failed);
-		r = 0;
-	}
-	settled = settle(a, is_fresh && r == 0 ? remote : NULL, graft, ret_action, reterr);
-	if (r < 0)
-		return error_set(reterr, r, "%s", failed.text[0] ? failed.text : error_text(r));
-	return settled;
+	if (r == 0)
+		*ret_action = "installed";
+	if (r >= 0)
+		return r;
+	if (failed->why.code != r || failed->why.text[0] == '\0')
+		(void)error_set(&failed->why, r, "%s", error_text(r));
+	failed->code = r;
+	failed->build = decision->entry->build;
+	if (store_is_locked(a->store))
+		return CONTEXT_AGAIN;
+	return error_set(reterr, r, "%s", failed->why.text);
 }
 
-static int run(struct agent *a, struct remote *remote, bool is_fresh, struct decision *decision,
-	struct graft_report *graft, const char **ret_action, struct error *reterr)
+static int obey(struct agent *a, const struct news *news, struct decision *decision,
+	struct failure *failed, struct graft_report *graft, const char **ret_action,
+	struct error *reterr)
+{
+	bool is_offered = decision->action == DECISION_INSTALL && news->is_fresh;
+	int r;
+
+	/* what is no longer wanted need not be had */
+	if (!is_offered || decision->entry->build != failed->build)
+		*failed = (struct failure){0};
+	if (is_offered && failed->build == 0)
+		return take_offered(a, news->remote, decision, failed, graft, ret_action, reterr);
+	if (decision->withdrawn)
+		return take_off_withdrawn(a, decision, graft, ret_action, reterr);
+	if (failed->code == -BSI_E_MISMATCH) {
+		hold_misfit(a, news->remote, decision, &failed->why);
+		*failed = (struct failure){0};
+	}
+	r = settle(a, news->is_fresh && failed->code == 0 ? news->remote : NULL, graft, ret_action,
+		reterr);
+	/* the owner left what should have been made whole */
+	if (r == -BSI_E_DENIED)
+		return CONTEXT_AGAIN;
+	return failed->code < 0 ? error_set(reterr, failed->code, "%s", failed->why.text) : r;
+}
+
+static int decide_and_obey(struct agent *a, const struct news *news, struct decision *decision,
+	struct failure *failed, struct graft_report *graft, const char **ret_action,
+	struct error *reterr)
 {
 	const struct asking asking = {0};
 	int r;
 
-	if (!remote || !remote_index(remote))
+	*decision = (struct decision){0};
+	if (!news->remote || !remote_index(news->remote))
 		return settle(a, NULL, graft, ret_action, reterr);
-	r = context_decide(a, remote_index(remote), &asking, decision, reterr);
+	r = context_decide(a, remote_index(news->remote), &asking, decision, reterr);
 	if (r < 0)
 		return r;
-	if (is_fresh)
-		status_keep_decision(a, decision, remote_expires_utc_s(remote));
-	return obey(a, remote, is_fresh, decision, graft, ret_action, reterr);
+	if (news->is_fresh)
+		status_keep_decision(a, decision, remote_expires_utc_s(news->remote));
+	return obey(a, news, decision, failed, graft, ret_action, reterr);
+}
+
+static int run(struct agent *a, struct news *news, struct decision *decision,
+	struct graft_report *graft, const char **ret_action, struct error *reterr)
+{
+	struct failure failed = {0};
+	unsigned rounds = 0;
+	int r;
+
+	for (;;) {
+		r = decide_and_obey(a, news, decision, &failed, graft, ret_action, reterr);
+		if (r != CONTEXT_AGAIN)
+			return r;
+		if (++rounds == ROUNDS_MAX)
+			return changed_each_time(reterr);
+		*decision = (struct decision){0};
+		r = ask_anew(a, &news->remote, reterr);
+		if (r < 0)
+			return r;
+		if (r > 0)
+			ask_or_offline(a, news);
+	}
 }
 
 int agent_run(struct agent *a, json_t **ret, struct error *reterr)
 {
-	AUTO(remote) struct remote *remote = NULL;
+	__attribute__((cleanup(news_done))) struct news news = {0};
 	AUTO_JSON json_t *status = NULL, *restarts = NULL;
 	struct graft_report graft = {0};
 	struct decision decision = {0};
-	struct error unreached = {0};
 	const char *action = NULL, *letter;
 	char overdue[ERROR_TEXT_MAX];
-	int r, refreshed;
+	int r;
 
 	*ret = NULL;
 	r = context_begin(a, reterr);
 	if (r == 0)
-		r = context_remote(a, &remote, reterr);
+		r = context_remote(a, &news.remote, reterr);
 	if (r < 0)
 		return r;
-	refreshed = refresh_or_offline(a, &remote, &unreached);
-	if (refreshed < 0)
-		status_keep_failure(a, &unreached);
-	r = run(a, remote, refreshed == 0, &decision, &graft, &action, reterr);
+	ask_or_offline(a, &news);
+	r = run(a, &news, &decision, &graft, &action, reterr);
+	/* another process did not let go of the state again: the rest is its matter */
+	if (r < 0 && !store_is_locked(a->store))
+		return r;
 	letter = decision.entry ? decision.entry->letter : NULL;
 	if (action)
 		context_history_change(a, action, letter,
@@ -268,9 +359,9 @@ int agent_run(struct agent *a, json_t **ret, struct error *reterr)
 		if (change_report(a, CHANGE_HELD, letter, overdue, &graft, ret, NULL) < 0)
 			context_note(a, "%s", overdue);
 	}
-	if (r == 0 && refreshed < 0)
-		r = error_set(reterr, refreshed, "%s",
-			unreached.text[0] ? unreached.text : error_text(refreshed));
+	if (r == 0 && news.code < 0)
+		r = error_set(reterr, news.code, "%s",
+			news.why.text[0] ? news.why.text : error_text(news.code));
 	return r;
 }
 

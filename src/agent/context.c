@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "agent/deadline.h"
 #include "agent/sealing.h"
@@ -17,7 +18,11 @@
 #include "graft/user_ns.h"
 #include "store/denied.h"
 #include "store/history.h"
+#include "store/load.h"
 #include "store/settings.h"
+
+#define LOCK_PAUSE_NS 100000000
+#define LOCK_PAUSES 6000 /* ten minutes: what was loaded is worth some waiting */
 
 void agent_free(struct agent *a)
 {
@@ -112,10 +117,28 @@ int context_begin(struct agent *a, struct error *reterr)
 	return r < 0 ? r : store_lock(a->store, reterr);
 }
 
+int context_lock_again(struct agent *a, struct error *reterr)
+{
+	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
+	unsigned n_pauses = 0;
+	int r;
+
+	do {
+		*reterr = (struct error){0};
+		r = store_lock(a->store, reterr);
+	} while (r == -BSI_E_BUSY && n_pauses++ < LOCK_PAUSES && nanosleep(&pause, NULL) == 0);
+	return r;
+}
+
+/* Not 0 ends the transfer: nobody wants it any more. */
 static int show_progress(void *ctx, uint64_t done, uint64_t total)
 {
 	const struct agent *a = ctx;
 
+	if (store_load_is_stopped(a->store, NULL))
+		return -ECANCELED;
+	if (!a->settings.progress)
+		return 0;
 	return a->settings.progress(a->settings.ctx, "downloading", done, total);
 }
 
@@ -126,7 +149,7 @@ int context_remote(struct agent *a, struct remote **ret, struct error *reterr)
 		.base = a->device->base,
 		.ca_file = a->settings.ca_file,
 		.now_utc_s = a->settings.now_utc_s,
-		.progress = a->settings.progress ? show_progress : NULL,
+		.progress = show_progress,
 		.progress_ctx = a};
 	int r;
 

@@ -33,6 +33,15 @@ int context_check_mounts(const struct agent *a, struct error *reterr) MUST_CHECK
  */
 int context_begin(struct agent *a, struct error *reterr) MUST_CHECK;
 
+/*
+ * The state was not locked for a while: what was read from it, and of files of the base, may be of
+ * yesterday. A result beside 0 and errors, for the verb to begin again from its decision.
+ */
+#define CONTEXT_AGAIN 1
+
+/* Lock the state again after a while without it; waits for others, who have it for moments. */
+int context_lock_again(struct agent *a, struct error *reterr) MUST_CHECK;
+
 /* Where the device is enrolled; nothing is asked yet. */
 int context_remote(struct agent *a, struct remote **ret, struct error *reterr) MUST_CHECK;
 

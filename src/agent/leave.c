@@ -8,6 +8,7 @@
 #include "agent/switch.h"
 #include "store/denied.h"
 #include "store/generation.h"
+#include "store/load.h"
 
 /* The publisher's minimum, by the index last seen; the owner may insist. */
 static int check_minimum(struct agent *a, const char *letter, enum agent_remove_flags flags,
@@ -81,6 +82,18 @@ static int leave_for(struct agent *a, const struct installed *installed, uint64_
 	return r;
 }
 
+/* What is on its way to this device was not seen by its owner yet, and is to be left as well. */
+static void stop_loading(struct agent *a)
+{
+	struct error who = {0};
+	int r = store_load_stop(a->store, &who);
+
+	if (r > 0)
+		context_note(a, "%s; that is not taken", who.text);
+	else if (r < 0)
+		context_note(a, "%s", who.text);
+}
+
 /*
  * Nobody can read what is installed, so nothing can be said to be denied: everything goes, and
  * nothing comes by itself until the owner says so.
@@ -98,6 +111,7 @@ static int remove_unknown(struct agent *a, struct error *damaged, json_t **ret,
 	r = switch_to(a, 0, SWITCH_BACK, NULL, &graft, reterr);
 	if (r < 0)
 		return r;
+	stop_loading(a);
 	context_history(a, "removed", NULL, damaged->text);
 	return change_report(a, "removed", NULL, "what was installed cannot be read", &graft, ret,
 		reterr);
@@ -122,15 +136,18 @@ int agent_remove(struct agent *a, enum agent_remove_flags flags, json_t **ret,
 		return r;
 	if (!installed.manifest) {
 		r = switch_to(a, 0, SWITCH_BACK, NULL, &graft, reterr);
-		return r < 0 ? r
-			     : change_report(a, change_was_made(&graft) ? "removed" : "nothing", NULL,
-				       "nothing was installed", &graft, ret, reterr);
+		if (r < 0)
+			return r;
+		stop_loading(a);
+		return change_report(a, change_was_made(&graft) ? "removed" : "nothing", NULL,
+			"nothing was installed", &graft, ret, reterr);
 	}
 	r = check_minimum(a, NULL, flags, reterr);
 	if (r == 0)
 		r = leave_for(a, &installed, 0, NULL, "removed by the owner", &graft, reterr);
 	if (r < 0)
 		return r;
+	stop_loading(a);
 	letter = installed.manifest->letter;
 	context_history(a, "removed", letter, "by the owner");
 	return change_report(a, "removed", letter, "by the owner", &graft, ret, reterr);
@@ -224,6 +241,7 @@ int agent_rollback(struct agent *a, enum agent_remove_flags flags, json_t **ret,
 			reterr);
 	if (r < 0)
 		return r;
+	stop_loading(a);
 	context_history(a, "rolled-back", installed.manifest->letter, "by the owner");
 	return change_report(a, "rolled-back", letter, "by the owner", &graft, ret, reterr);
 }

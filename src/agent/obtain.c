@@ -5,14 +5,16 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "agent/unpack.h"
+#include "store/denied.h"
 #include "store/download.h"
 #include "store/image.h"
+#include "store/load.h"
 
 #define DECODE_ATTEMPTS 2U
 #define MEGABYTE 1e6
+#define REASON_WHO_MAX 128 /* more than a verb and a process take */
 
 /* For any base, or for the set that is here. */
 static bool is_meant(const struct fit_component *c, const struct payload *p)
@@ -99,25 +101,6 @@ static void note_passed_over(const struct agent *a, const struct fit_component *
 	}
 }
 
-/* The read-only descriptor of a committed image: the file that the commit measured, no other. */
-static int open_committed(struct store *store, const struct store_image *image,
-	const struct digest *digest, int *ret_fd)
-{
-	AUTO_CLOSE int fd = -EBADF;
-	struct stat measured, opened;
-	int r;
-
-	r = store_image_open(store, digest, &fd);
-	if (r < 0)
-		return r;
-	if (fstat(store_image_fd(image), &measured) < 0 || fstat(fd, &opened) < 0)
-		return -errno;
-	if (measured.st_dev != opened.st_dev || measured.st_ino != opened.st_ino)
-		return -BSI_E_UNSEALED;
-	*ret_fd = take_fd(&fd);
-	return 0;
-}
-
 /* What may be another thing the next moment: the base files, and what befell the worker. */
 static bool is_worth_another_try(int r)
 {
@@ -149,14 +132,16 @@ static int decode_payload(struct agent *a, const struct fit_component *c,
 }
 
 static int obtain_by(struct agent *a, struct remote *remote, const struct fit_component *c,
-	const struct payload *payload, int *ret_fd, struct error *reterr)
+	const struct payload *payload, struct error *reterr)
 {
-	const struct image_ref *ref = &c->component->image;
 	AUTO(store_image) struct store_image *image = NULL;
 	AUTO_CLOSE int fd = -EBADF;
 	int r;
 
 	r = remote_payload(remote, payload, &fd, reterr);
+	/* nobody wants it any more: what that is about is said by who takes the state again */
+	if (r == 0 && store_load_is_stopped(a->store, NULL))
+		r = -ECANCELED;
 	if (r < 0)
 		return r;
 	r = decode_payload(a, c, payload, fd, &image, reterr);
@@ -165,8 +150,6 @@ static int obtain_by(struct agent *a, struct remote *remote, const struct fit_co
 	/* its digest was right, so the same bytes would fail again: there is nothing to resume */
 	if (r < 0 && r != -ENOSPC && store_download_done(a->store, &payload->digest) < 0)
 		error_prefix(reterr, "the part file stays");
-	if (r == 0)
-		r = open_committed(a->store, image, &ref->digest, ret_fd);
 	return r < 0 ? r : store_download_done(a->store, &payload->digest);
 }
 
@@ -184,8 +167,8 @@ static bool is_payloads_own(int r)
 	return r <= -BSI_E_FORMAT && r != -BSI_E_TRANSFER && r != -BSI_E_BUSY;
 }
 
-static int obtain_image(
-	struct agent *a, struct remote *remote, struct fit_component *c, struct error *reterr)
+static int obtain_image(struct agent *a, struct remote *remote, const struct fit_component *c,
+	struct error *reterr)
 {
 	const struct payload *payload = pick_payload(a, c, NULL), *next;
 	struct error failed;
@@ -196,7 +179,7 @@ static int obtain_image(
 		return no_payload(a, reterr);
 	for (;;) {
 		failed = (struct error){0};
-		r = obtain_by(a, remote, c, payload, &c->image_fd, &failed);
+		r = obtain_by(a, remote, c, payload, &failed);
 		if (r == 0)
 			return 0;
 		next = pick_payload(a, c, payload);
@@ -209,21 +192,56 @@ static int obtain_image(
 	}
 }
 
-int obtain_images(struct agent *a, struct remote *remote, struct fit *fit, struct error *reterr)
+static int obtain_images(struct agent *a, struct remote *remote, const struct fit *fit,
+	struct error *reterr)
 {
 	for (size_t i = 0; i < fit->n_components; i++) {
-		struct fit_component *c = &fit->components[i];
+		const struct fit_component *c = &fit->components[i];
 		int r;
 
 		if (!is_needed(c))
 			continue;
 		r = obtain_image(a, remote, c, reterr);
-		if (r == 0)
-			c->problem[0] = '\0';
 		if (r < 0) {
 			error_prefix(reterr, "%s", c->component->name);
 			return r;
 		}
 	}
 	return 0;
+}
+
+/* The owner left while this was on its way: it is a letter like the one that was left. */
+static int obey_owner(struct agent *a, const struct manifest *m, const struct error *who,
+	struct error *reterr)
+{
+	char reason[DENIED_REASON_MAX_BYTES];
+	struct error e = {0};
+
+	(void)snprintf(reason, sizeof reason, "%.*s came while it was loaded", REASON_WHO_MAX,
+		who->text);
+	if (store_denied_add(a->store, m->base, m->letter, m->build, reason, a->settings.now_utc_s,
+		    &e) < 0)
+		context_note(a, "(%s) may come back by itself: %s", m->letter, e.text);
+	return error_set(reterr, -BSI_E_DENIED, "(%s) is not taken: %s", m->letter, reason);
+}
+
+int obtain_missing(struct agent *a, struct remote *remote, const struct manifest *m,
+	const struct fit *fit, struct error *reterr)
+{
+	struct error who = {0}, again = {0};
+	int r, locked;
+
+	r = store_load_begin(a->store, reterr);
+	if (r < 0)
+		return r;
+	store_unlock(a->store);
+	r = obtain_images(a, remote, fit, reterr);
+	locked = context_lock_again(a, &again);
+	if (locked == 0 && store_load_is_stopped(a->store, &who))
+		r = obey_owner(a, m, &who, reterr);
+	store_load_end(a->store);
+	if (locked < 0)
+		return error_set(reterr, locked, "(%s) was loaded, and not taken: %s", m->letter,
+			again.text[0] ? again.text : error_text(locked));
+	return r < 0 ? r : CONTEXT_AGAIN;
 }

@@ -24,13 +24,19 @@ struct obtain_need {
 void obtain_need(const struct agent *a, const struct fit *fit, struct obtain_need *ret);
 
 /*
- * Bring the missing images. Each is durable before the next is begun, so a run that is cut goes on
- * where it was. Components that do not fit get none. Images that were brought now are measured, and
- * stay open as fit_component.image_fd.
+ * Bring the missing images, while the state is not locked: others may change it meanwhile. Each is
+ * durable before the next is begun, so a run that is cut goes on where it was. Components that do
+ * not fit get none.
  *
  * Of a component's payloads the smallest that this device can use is taken: known kind and version,
  * made for the base set that is here, within settings.memory_max_bytes. A note says of each
  * smaller one why it is not. Where a delta fails, the next one is taken, and a note says why.
+ *
+ * Returns CONTEXT_AGAIN with all of them in the store: whoever called has to decide anew from the
+ * state and the files as they are now; as long as it keeps the state locked nobody clears them away.
+ * Or -BSI_E_BUSY if another process loads; -BSI_E_DENIED if the owner left meanwhile, and m is denied
+ * from now on; other errors. The state is locked again after an error as well, unless another
+ * process did not let go of it (store_is_locked()).
  */
-int obtain_images(struct agent *a, struct remote *remote, struct fit *fit, struct error *reterr)
-	MUST_CHECK;
+int obtain_missing(struct agent *a, struct remote *remote, const struct manifest *m,
+	const struct fit *fit, struct error *reterr) MUST_CHECK;

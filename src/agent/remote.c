@@ -16,8 +16,8 @@
 #include "trust/update.h"
 
 /*
- * The state is locked while a transfer goes on, so a server must not be able to keep it for long:
- * slower than this is no service.
+ * The state is locked while roles and lists come, and others wait to load while a payload does, so a
+ * server must not be able to keep it for long: slower than this is no service.
  */
 static const struct fetch_limits limits = {.connect_timeout_s = 30,
 	.low_speed_bytes = 2000,
@@ -35,6 +35,8 @@ struct remote {
 	struct trust_updater *updater;
 	struct fetch_session *session; /* made at the first request */
 	struct index *index;
+	struct digest index_digest;
+	struct buffer manifest; /* the last one that came, as it was signed; empty: none */
 	struct remote_traffic traffic;
 };
 
@@ -48,6 +50,7 @@ void remote_free(struct remote *r)
 	trust_updater_free(r->updater);
 	fetch_session_free(r->session);
 	index_free(r->index);
+	buffer_done(&r->manifest);
 	free(r);
 }
 
@@ -125,6 +128,7 @@ int remote_new(const struct remote_settings *settings, struct remote **ret,
 	if (!r)
 		return -ENOMEM;
 	r->settings = *settings;
+	r->manifest = buffer_of(MANIFEST_MAX_BYTES);
 	r->url = strdup(settings->url);
 	r->metadata_url = fetch_url_join(settings->url, "metadata");
 	r->targets_url = fetch_url_join(settings->url, "targets");
@@ -194,6 +198,9 @@ static int take_index(struct remote *r, const struct buffer *bytes, struct error
 	if (strcmp(index->base, r->settings.base) != 0)
 		return error_set(reterr, -BSI_E_BASE, "the index is for %s; this device is %s",
 			index->base, r->settings.base);
+	e = digest_of(bytes->data, bytes->len, &r->index_digest);
+	if (e < 0)
+		return e;
 	index_free(r->index);
 	r->index = take_ptr(index);
 	return 0;
@@ -262,6 +269,37 @@ const struct index *remote_index(const struct remote *r)
 	return r->index;
 }
 
+bool remote_is_newest(struct remote *r)
+{
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(INDEX_MAX_BYTES);
+	struct digest found;
+
+	if (!r->index ||
+		store_trust_load(r->settings.store, STORED_INDEX, INDEX_MAX_BYTES, &bytes) < 0 ||
+		digest_of(bytes.data, bytes.len, &found) < 0)
+		return false;
+	return digest_equal(&found, &r->index_digest);
+}
+
+/* The manifest's bytes: asked for once, though they may be wanted again. */
+static int get_manifest(struct remote *r, const struct trust_target *target, const char *name,
+	struct buffer *bytes, struct error *reterr)
+{
+	int e;
+
+	if (check_target(target, &r->manifest, name, NULL) < 0) {
+		buffer_clear(&r->manifest);
+		e = get_buffer(r, r->targets_url, target->url_path, (size_t)target->length,
+			&r->manifest, reterr);
+		if (e == 0)
+			e = check_target(target, &r->manifest, name, reterr);
+		if (e < 0)
+			return e;
+	}
+	buffer_put(bytes, r->manifest.data, r->manifest.len);
+	return bytes->err;
+}
+
 int remote_manifest(struct remote *r, const struct index_entry *entry,
 	struct buffer *bytes, struct manifest **ret, struct error *reterr)
 {
@@ -272,9 +310,7 @@ int remote_manifest(struct remote *r, const struct index_entry *entry,
 	e = find_target(r, entry->manifest, MANIFEST_MAX_BYTES, &target, reterr);
 	if (e < 0)
 		return e;
-	e = get_buffer(r, r->targets_url, target.url_path, (size_t)target.length, bytes, reterr);
-	if (e == 0)
-		e = check_target(&target, bytes, entry->manifest, reterr);
+	e = get_manifest(r, &target, entry->manifest, bytes, reterr);
 	if (e < 0)
 		return e;
 	e = manifest_decode(bytes->data, bytes->len, &m, reterr);

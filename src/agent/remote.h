@@ -18,7 +18,7 @@
 #include "store/store.h"
 
 struct remote_settings {
-	struct store *store;  /* borrowed; locked by the caller where anything is fetched */
+	struct store *store;  /* borrowed; locked by the caller where news are asked for */
 	const char *url;      /* copied */
 	const char *base;     /* borrowed: whose index to read */
 	const char *ca_file;  /* NULL for the system's authorities */
@@ -48,6 +48,12 @@ int remote_offline(struct remote *r, struct error *reterr) MUST_CHECK;
 const struct index *remote_index(const struct remote *r);
 
 /*
+ * Whether no other process has seen another index since. For who let go of the state meanwhile: if
+ * one has, a new remote sees what is new.
+ */
+bool remote_is_newest(struct remote *r) MUST_CHECK;
+
+/*
  * The manifest of an entry of the index, fetched and verified, made for this base and this letter
  * and build. bytes get what was signed.
  */
@@ -55,7 +61,8 @@ int remote_manifest(struct remote *r, const struct index_entry *entry,
 	struct buffer *bytes, struct manifest **ret, struct error *reterr) MUST_CHECK;
 
 /*
- * A payload into the store's part file, resumed where a part is there, and its digest compared.
+ * Under the store's lock for loading: a payload into the store's part file, resumed where a part is
+ * there, and its digest compared.
  * *ret_fd is readable from 0; the caller closes it, and drops the part when it is used up
  * (store_download_done).
  */

@@ -98,7 +98,7 @@ static int refuse_mismatch(const struct manifest *m, const struct fit *fit, stru
 		open->component->name, open->match.reason);
 }
 
-/* Bring what is missing, and make this manifest what the device has. */
+/* Make this manifest what the device has; where something is missing only that is brought. */
 static int take_manifest(struct agent *a, struct remote *remote, const struct manifest *m,
 	const struct buffer *bytes, struct graft_report *ret, struct error *reterr)
 {
@@ -116,10 +116,11 @@ static int take_manifest(struct agent *a, struct remote *remote, const struct ma
 		r = images_measure(a, &fit->components[i], reterr);
 	if (r < 0)
 		return r;
-	note_need(a, fit);
-	r = obtain_images(a, remote, fit, reterr);
-	if (r == 0)
-		r = context_installed_or_none(a, &installed);
+	if (!images_are_whole(fit)) {
+		note_need(a, fit);
+		return obtain_missing(a, remote, m, fit, reterr);
+	}
+	r = context_installed_or_none(a, &installed);
 	if (r < 0)
 		return r;
 	if (is_same_generation(installed.generation, bytes, fit))
@@ -150,10 +151,7 @@ static int take_installed(struct agent *a, struct remote *remote, struct install
 	if (remote) {
 		bytes = (struct buffer){.data = installed->generation->manifest,
 			.len = installed->generation->manifest_len};
-		r = take_manifest(a, remote, installed->manifest, &bytes, ret, reterr);
-		/* what no longer fits goes off; that is no failure of this run */
-		if (r != -BSI_E_MISMATCH)
-			return r;
+		return take_manifest(a, remote, installed->manifest, &bytes, ret, reterr);
 	}
 	r = fit_measure(a->root_fd, installed->manifest, &fit, reterr);
 	if (r < 0)
@@ -195,8 +193,11 @@ int take_current(struct agent *a, struct remote *remote, struct graft_report *re
 			&withdrawn, reterr);
 	if (r < 0)
 		return r;
-	if (withdrawn.action != WITHDRAW_REMOVE)
-		return take_installed(a, remote, &installed, ret, reterr);
+	if (withdrawn.action != WITHDRAW_REMOVE) {
+		r = take_installed(a, remote, &installed, ret, reterr);
+		/* what no longer fits goes off; that is no failure of this run */
+		return r == -BSI_E_MISMATCH && remote ? take_current(a, NULL, ret, reterr) : r;
+	}
 	context_note(a, "%s", withdrawn.reason);
 	r = switch_to(a, 0, SWITCH_BACK, NULL, ret, reterr);
 	if (r == 0)

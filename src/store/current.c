@@ -252,7 +252,12 @@ int store_collect(struct store *s, struct error *reterr)
 		r = remove_generations(s, &p, reterr);
 	if (r < 0)
 		return r;
-	r = layout_each(s, LAYOUT_IMAGES, remove_unused_image, keep);
+	/* what another has loaded is of no generation yet */
+	r = store_is_loading_elsewhere(s);
+	if (r > 0)
+		return 0;
+	if (r == 0)
+		r = layout_each(s, LAYOUT_IMAGES, remove_unused_image, keep);
 	if (r < 0)
 		return error_set(reterr, r, "unused images cannot be removed: %s", error_text(r));
 	return 0;

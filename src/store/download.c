@@ -43,7 +43,7 @@ int store_download_open(struct store *s, const struct digest *digest, uint64_t s
 	struct error reason = {0};
 	int r;
 
-	r = store_check_locked(s, reterr);
+	r = store_check_loading(s, reterr);
 	if (r < 0)
 		return r;
 	fd = file_open_beneath(s->dir_fd, path.text, O_RDWR | O_CREAT | O_NONBLOCK, 0600);
@@ -60,7 +60,7 @@ int store_download_done(struct store *s, const struct digest *digest)
 	struct layout_path path = layout_download(digest);
 	int r;
 
-	r = store_check_locked(s, NULL);
+	r = store_check_loading(s, NULL);
 	return r < 0 ? r : durable_remove(s->dir_fd, path.text);
 }
 
@@ -94,7 +94,11 @@ int store_download_collect(struct store *s, const struct digest *keep, size_t n_
 	r = store_check_locked(s, reterr);
 	if (r < 0)
 		return r;
-	r = layout_each(s, LAYOUT_DOWNLOADS, drop_unless_kept, &k);
+	r = store_is_loading_elsewhere(s);
+	if (r > 0)
+		return 0;
+	if (r == 0)
+		r = layout_each(s, LAYOUT_DOWNLOADS, drop_unless_kept, &k);
 	if (r < 0)
 		return error_set(reterr, r, "parts of downloads cannot be removed: %s",
 			error_text(r));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 /*
- * Transfers that go on after an interruption. What is there is not believed: after the last byte
- * the caller compares the digest, and after a resumed transfer that fails it drops the part and
- * starts from nothing once.
+ * Transfers that go on after an interruption, under the lock for loading (store/load.h). What is
+ * there is not believed: after the last byte the caller compares the digest, and after a resumed
+ * transfer that fails it drops the part and starts from nothing once.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +27,6 @@ int store_download_open(struct store *s, const struct digest *digest, uint64_t s
 /* Remove the part: it was used, or is no good. 0 also when it was not there. */
 int store_download_done(struct store *s, const struct digest *digest) MUST_CHECK;
 
-/* Remove every part but those of these digests. */
+/* Under the state's lock, remove every part but those of these digests; none while another loads. */
 int store_download_collect(struct store *s, const struct digest *keep, size_t n_keep,
 	struct error *reterr) MUST_CHECK;

@@ -72,7 +72,7 @@ int store_good_set(struct store *s, uint64_t number, struct error *reterr) MUST_
 /*
  * Remove the generations but current, previous and good, the images that none of these uses, and
  * what killed runs left. Call it when a change is complete: an image that no generation names yet
- * goes too. Parts of downloads stay (store_download_collect()). -BSI_E_STATE, and no image
+ * goes too, but not while another process loads. Parts of downloads stay (store_download_collect()). -BSI_E_STATE, and no image
  * removed, if a generation that stays cannot be read.
  */
 int store_collect(struct store *s, struct error *reterr) MUST_CHECK;

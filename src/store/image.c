@@ -47,7 +47,7 @@ int store_image_begin(struct store *s, const struct digest *digest, uint64_t siz
 	struct layout_path path = layout_new_image(digest);
 	int r;
 
-	r = store_check_locked(s, reterr);
+	r = store_check_loading(s, reterr);
 	if (r < 0)
 		return r;
 	image = malloc(sizeof *image);

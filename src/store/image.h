@@ -3,6 +3,7 @@
 /*
  * Images by digest. An image appears under its name only after its bytes were measured through the
  * descriptor they were written by. It is measured again when it is attached: a name is not a proof.
+ * Images are made under the lock for loading (store/load.h), and removed under the state's.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -11,6 +11,7 @@
 
 #define LAYOUT_FORMAT "format"
 #define LAYOUT_LOCK "lock"
+#define LAYOUT_LOADING "loading"
 #define LAYOUT_TRUST "trust"
 #define LAYOUT_IMAGES "images"
 #define LAYOUT_DOWNLOADS "downloads"
@@ -27,6 +28,7 @@
 struct store {
 	int dir_fd;
 	int lock_fd; /* -EBADF while not locked */
+	int load_fd; /* -EBADF while nothing is loaded */
 	const char *purpose; /* NULL: none was said */
 };
 
@@ -50,6 +52,11 @@ int layout_is_made(const struct store *s) MUST_CHECK;
 
 /* -BSI_E_BUSY with words unless this store holds the lock. */
 int store_check_locked(const struct store *s, struct error *reterr) MUST_CHECK;
+
+/* The same of the lock for loading (store/load.h). */
+int store_check_loading(const struct store *s, struct error *reterr) MUST_CHECK;
+/* Whether another process loads: 1, 0, or -errno. Under the state's lock, so that nobody begins. */
+int store_is_loading_elsewhere(const struct store *s) MUST_CHECK;
 
 /*
  * Call each for the names in a folder, "." and ".." left out; a negative result ends it and is

@@ -5,17 +5,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "store/durable.h"
+#include "store/holder.h"
 #include "store/layout.h"
+#include "store/load.h"
 #include "store/space.h"
 #include "store/state_file.h"
-
-#define LOCK_TEXT_MAX 96 /* of the lock's file, with a NUL */
-#define LOCK_PURPOSE_MAX 64
 
 static const char *const folders[] = {
 	LAYOUT_TRUST, LAYOUT_IMAGES, LAYOUT_DOWNLOADS, LAYOUT_GENERATIONS,
@@ -91,7 +89,7 @@ int store_open(int dir_fd, struct store **ret, struct error *reterr)
 	s = malloc(sizeof *s);
 	if (!s)
 		return -ENOMEM;
-	*s = (struct store){.dir_fd = -EBADF, .lock_fd = -EBADF};
+	*s = (struct store){.dir_fd = -EBADF, .lock_fd = -EBADF, .load_fd = -EBADF};
 	/* opened anew, so that reading works whatever the given one was opened for (O_PATH) */
 	s->dir_fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->dir_fd < 0) {
@@ -117,6 +115,7 @@ void store_free(struct store *s)
 {
 	if (!s)
 		return;
+	store_load_end(s);
 	store_unlock(s);
 	if (s->dir_fd >= 0)
 		(void)close(s->dir_fd);
@@ -182,14 +181,20 @@ static int sweep_name(void *ctx, const char *name)
 	return file_remove_tree(sweep->s->dir_fd, path);
 }
 
-/* Under the lock nobody is at work, so what begins with a dot was left by a killed run. */
+/*
+ * Under the lock nobody is at work, so what begins with a dot was left by a killed run; but for the
+ * images, which another may be making.
+ */
 static int sweep_away(const struct store *s, struct error *reterr)
 {
+	const int is_loading = store_is_loading_elsewhere(s);
 	struct sweep sweep = {s, "."};
 	int r;
 
-	r = layout_each(s, ".", sweep_name, &sweep);
+	r = is_loading < 0 ? is_loading : layout_each(s, ".", sweep_name, &sweep);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(folders); i++) {
+		if (is_loading > 0 && strcmp(folders[i], LAYOUT_IMAGES) == 0)
+			continue;
 		sweep.folder = folders[i];
 		r = layout_each(s, folders[i], sweep_name, &sweep);
 	}
@@ -209,49 +214,15 @@ void store_set_purpose(struct store *s, const char *purpose)
 	s->purpose = purpose;
 }
 
-/* The lock's file says "PID PURPOSE"; only for the words, for whoever holds it may be writing it. */
-static int held_by_other(int fd, struct error *reterr)
-{
-	AUTO_DONE(buffer) struct buffer text = buffer_of(LOCK_TEXT_MAX);
-	const char *pid, *purpose;
-	size_t digits;
-
-	if (file_read_fd(fd, LOCK_TEXT_MAX - 1, &text) < 0 || text.len == 0)
-		return error_set(reterr, -BSI_E_BUSY, "another process is changing the state");
-	buffer_put_u8(&text, '\0');
-	pid = (const char *)text.data;
-	digits = strspn(pid, "0123456789");
-	purpose = pid[digits] == ' ' ? pid + digits + 1 : "";
-	return error_set(reterr, -BSI_E_BUSY, "%s%s%s (process %.*s) is changing the state",
-		*purpose ? "'bsi " : "another process", purpose, *purpose ? "'" : "", (int)digits, pid);
-}
-
 int store_lock(struct store *s, struct error *reterr)
 {
-	AUTO_CLOSE int fd = -EBADF;
-	char pid[LOCK_TEXT_MAX];
-	bool told;
-	int r, n;
+	int r;
 
 	if (s->lock_fd >= 0)
 		return 0;
-	fd = file_open_beneath(s->dir_fd, LAYOUT_LOCK, O_RDWR | O_CREAT, 0600);
-	if (fd < 0)
-		return error_set(reterr, fd, "the state's lock cannot be opened: %s", error_text(fd));
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		r = -errno;
-		if (r == -EWOULDBLOCK)
-			return held_by_other(fd, reterr);
-		if (r != -EINTR)
-			return error_set(reterr, r, "the state cannot be locked: %s", error_text(r));
-	}
-	/* on a full disk the words for others lack the number, nothing else */
-	n = snprintf(pid, sizeof pid, "%ld%s%.*s", (long)getpid(), s->purpose ? " " : "",
-		LOCK_PURPOSE_MAX, s->purpose ? s->purpose : "");
-	told = ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)n, 0) == n;
-	(void)told;
-
-	s->lock_fd = take_fd(&fd);
+	r = holder_take(s, LAYOUT_LOCK, "is changing the state", &s->lock_fd, reterr);
+	if (r < 0)
+		return r;
 	r = check_format(s, reterr);
 	if (r == 0) {
 		r = layout_is_made(s);
@@ -260,6 +231,11 @@ int store_lock(struct store *s, struct error *reterr)
 	if (r < 0)
 		store_unlock(s);
 	return r;
+}
+
+bool store_is_locked(const struct store *s)
+{
+	return s->lock_fd >= 0;
 }
 
 int store_space(struct store *s, uint64_t *ret_bytes, struct error *reterr)

@@ -6,12 +6,14 @@
  * process that is killed anywhere leaves a state that the next run opens and goes on from.
  *
  * Reading needs no lock and writes nothing, so it works on a full or read-only disk. Everything
- * that changes the state needs store_lock() and says -BSI_E_BUSY without it. A directory without
+ * that changes the state needs store_lock() and says -BSI_E_BUSY without it; images and downloads
+ * need store_load_begin() (store/load.h) instead. A directory without
  * state reads as a fresh device; store_lock() makes the layout. Formats: docs/formats/state.md.
  *
  * Damaged state is -BSI_E_STATE, a format version from the future -BSI_E_VERSION; the words name
  * the file and what to do. Nothing is ever guessed or reset.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +43,7 @@ void store_set_purpose(struct store *s, const char *purpose);
  */
 int store_lock(struct store *s, struct error *reterr) MUST_CHECK;
 void store_unlock(struct store *s);
+bool store_is_locked(const struct store *s);
 
 /* Bytes that may be used on the state's file system before the spare is touched. */
 int store_space(struct store *s, uint64_t *ret_bytes, struct error *reterr) MUST_CHECK;

@@ -85,6 +85,7 @@ look() { # NAME UID KIND
 	isnt "$(readlink "/proc/$worker/ns/net")" "$(readlink /proc/self/ns/net)" "$1: its network is not ours"
 	is "$(tail -n +3 "/proc/$worker/net/dev" | awk '$2 + $10 { print }')" "" "$1: and carries nothing"
 	is "$(for fd in "/proc/$worker/fd/"*; do readlink "$fd"; done | sed 's/pipe:.*/pipe/; s/[0-9a-f]\{64\}/DIGEST/' | sort | tr '\n' ' ')" "$3" "$1: it has these files and no others"
+	pass "$1: while it decodes the state is free" bsi config restart ask
 	is "$(for fd in "/proc/$worker/fd/"*; do [[ $(readlink "$fd") == /var/* ]] && awk '$1 == "flags:" { print $2 % 10 }' "/proc/$worker/fdinfo/${fd##*/}"; done | sort | tr -d '\n')" 01 "$1: the payload to read, the image to write"
 	go_on
 	ended

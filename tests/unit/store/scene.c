@@ -15,6 +15,7 @@
 #include "store/download.h"
 #include "store/history.h"
 #include "store/image.h"
+#include "store/load.h"
 #include "store/settings.h"
 #include "store/trust_files.h"
 
@@ -74,6 +75,25 @@ static int put_generation(struct store *s, uint8_t byte, const char *letter, uin
 	return store_generation_write(s, &g, ret, NULL);
 }
 
+/* What takes long is done without the lock of the state. */
+static int load(struct store *s, const struct scene *scene, uint8_t byte)
+{
+	int r = store_load_begin(s, NULL);
+
+	if (r < 0)
+		return r;
+	store_unlock(s);
+	r = put_payload(s, &scene->payload);
+	if (r == 0)
+		r = put_image(s, byte);
+	if (r == 0)
+		r = store_download_done(s, &scene->payload);
+	if (r == 0)
+		r = store_lock(s, NULL);
+	store_load_end(s);
+	return r;
+}
+
 /* What an install does to the state, in its order; nothing twice. */
 static int install(const struct scene *scene, uint8_t byte, const char *letter, int64_t floor_utc_s)
 {
@@ -99,11 +119,7 @@ static int install(const struct scene *scene, uint8_t byte, const char *letter, 
 	*scene->done = STEP_FLOOR;
 	if (scene_is_current(s, letter))
 		goto current;
-	r = put_payload(s, &scene->payload);
-	if (r == 0)
-		r = put_image(s, byte);
-	if (r == 0)
-		r = store_download_done(s, &scene->payload);
+	r = load(s, scene, byte);
 	if (r < 0)
 		return r;
 	*scene->done = STEP_IMAGE;

@@ -20,7 +20,7 @@ int scratch_teardown(void **state);
 /* Empty it again. */
 void scratch_clear(const struct scratch *scratch);
 
-/* A store that is open, and one that is locked as well; the test fails otherwise. */
+/* A store that is open, and one that is locked as well, for loading too; the test fails otherwise. */
 struct store *scratch_open(const struct scratch *scratch);
 struct store *scratch_lock(const struct scratch *scratch);
 

@@ -106,14 +106,15 @@ static bool is_below(const char *path, const char *folder)
 	return strncmp(path, folder, len) == 0 && path[len] == '/';
 }
 
-/* Ours, and of some consequence: parts of downloads are never believed, the lock holds nothing. */
+/* Ours, and of some consequence: parts of downloads are never believed, the locks hold nothing. */
 static bool counts(const struct watch *w, const char *path)
 {
 	const char *name = path + strlen(w->root);
 
 	if (strcmp(path, w->root) != 0 && !is_below(path, w->root))
 		return false;
-	return strncmp(name, "/downloads", strlen("/downloads")) != 0 && strcmp(name, "/lock") != 0;
+	return strncmp(name, "/downloads", strlen("/downloads")) != 0 && strcmp(name, "/lock") != 0 &&
+	       strcmp(name, "/loading") != 0;
 }
 
 static void mark(struct watch *w, const char *path)
@@ -187,7 +188,8 @@ static void saw_open(struct watch *w, const struct cut_call *call, uint64_t flag
 	char path[PATH_BYTES];
 	struct stat st;
 
-	if (!(flags & O_CREAT) || !resolve(call->pid, call->args[0], call->args[1], path))
+	if (!(flags & O_CREAT) || !resolve(call->pid, call->args[0], call->args[1], path) ||
+		!counts(w, path))
 		return;
 	if (lstat(path, &st) < 0) {
 		mark_folder_of(w, path);

@@ -14,7 +14,11 @@
 #include "base/file.h"
 #include "scratch.h"
 #include "store/denied.h"
+#include "store/download.h"
+#include "store/generation.h"
 #include "store/history.h"
+#include "store/image.h"
+#include "store/load.h"
 #include "store/settings.h"
 #include "store/trust_files.h"
 
@@ -50,7 +54,11 @@ static void test_store_changes_need_the_lock(void **state)
 {
 	AUTO(store) struct store *s = scratch_open(*state);
 	AUTO_JSON json_t *o = json_object();
+	struct store_image *image = NULL;
+	struct digest d = {0};
 	struct error e = {0};
+	uint64_t have;
+	int fd;
 
 	assert_int_equal(store_config_save(s, o, &e), -BSI_E_BUSY);
 	assert_true(e.text[0] != '\0');
@@ -62,12 +70,17 @@ static void test_store_changes_need_the_lock(void **state)
 	assert_int_equal(store_trust_drop(s, "root.json"), -BSI_E_BUSY);
 	assert_int_equal(store_denied_add(s, "debian:12:amd64", "a", 1, "r", 0, NULL), -BSI_E_BUSY);
 	assert_int_equal(store_collect(s, NULL), -BSI_E_BUSY);
+	assert_int_equal(store_load_begin(s, NULL), -BSI_E_BUSY);
+	assert_int_equal(store_image_begin(s, &d, 5, &image, NULL), -BSI_E_BUSY);
+	assert_int_equal(store_download_open(s, &d, 5, &fd, &have, NULL), -BSI_E_BUSY);
+	assert_int_equal(store_download_done(s, &d), -BSI_E_BUSY);
 	assert_int_equal(scratch_count(*state, ".", 0), 0);
 }
 
 static void test_store_layout_is_private(void **state)
 {
-	static const char *const files[] = {"format", "lock", "number", "current", "denied", "floor"};
+	static const char *const files[] = {
+		"format", "lock", "loading", "number", "current", "denied", "floor"};
 	static const char *const folders[] = {"trust", "images", "downloads", "generations"};
 	const struct scratch *scratch = *state;
 	mode_t mask = umask(0);
@@ -86,7 +99,7 @@ static void test_store_layout_is_private(void **state)
 	}
 	assert_int_equal(fstatat(scratch->dir_fd, "history.db", &st, 0), 0);
 	assert_int_equal(st.st_mode, S_IFREG | 0600);
-	assert_int_equal(scratch_count(scratch, ".", 0), 11);
+	assert_int_equal(scratch_count(scratch, ".", 0), 12);
 }
 
 static void test_store_lock_excludes_and_names_the_holder(void **state)
@@ -292,6 +305,82 @@ static void test_store_lock_sweeps_leftovers(void **state)
 	assert_true(scratch_has(scratch, "trust/root.json"));
 }
 
+static void test_store_load_excludes_and_leaves_the_state_free(void **state)
+{
+	AUTO(store) struct store *first = scratch_lock(*state), *second = scratch_open(*state);
+	struct error e = {0};
+
+	assert_int_equal(store_load_begin(second, &e), -BSI_E_BUSY);
+	store_unlock(first);
+	assert_int_equal(store_lock(second, &e), 0);
+	assert_false(store_is_locked(first));
+	assert_true(store_is_locked(second));
+	assert_int_equal(store_load_begin(second, &e), -BSI_E_BUSY);
+	assert_non_null(strstr(e.text, "is loading an improvement"));
+	assert_int_equal(store_floor_set(first, 1, NULL), -BSI_E_BUSY);
+	store_load_end(first);
+	assert_int_equal(store_load_begin(second, &e), 0);
+	assert_int_equal(store_load_begin(second, &e), 0);
+}
+
+/* What another makes is nobody's leftover, and no image that nobody needs. */
+static void test_store_load_is_left_alone(void **state)
+{
+	const struct scratch *scratch = *state;
+	AUTO(store) struct store *first = scratch_lock(scratch), *second = scratch_open(scratch);
+	AUTO(store_image) struct store_image *image = NULL;
+	AUTO_CLOSE int fd = -EBADF;
+	struct digest d;
+	uint64_t have;
+
+	assert_int_equal(digest_of("hello", 5, &d), 0);
+	store_unlock(first);
+	(void)scratch_image(first, 1, 4096);
+	assert_int_equal(store_image_begin(first, &d, 5, &image, NULL), 0);
+	assert_int_equal(store_download_open(first, &d, 5, &fd, &have, NULL), 0);
+	assert_int_equal(store_lock(second, NULL), 0);
+	assert_int_equal(store_collect(second, NULL), 0);
+	assert_int_equal(store_download_collect(second, NULL, 0, NULL), 0);
+	assert_int_equal(scratch_count(scratch, "images", 0), 2);
+	assert_int_equal(scratch_count(scratch, "downloads", 0), 1);
+	store_unlock(second);
+	/* its process ends: now it is left by a killed run */
+	store_load_end(first);
+	assert_int_equal(store_lock(second, NULL), 0);
+	assert_int_equal(scratch_count(scratch, "images", 1), 0);
+	assert_int_equal(store_collect(second, NULL), 0);
+	assert_int_equal(store_download_collect(second, NULL, 0, NULL), 0);
+	assert_int_equal(scratch_count(scratch, "images", 0), 0);
+	assert_int_equal(scratch_count(scratch, "downloads", 0), 0);
+}
+
+static void test_store_load_is_stopped_by_name(void **state)
+{
+	AUTO(store) struct store *first = scratch_lock(*state), *second = scratch_open(*state);
+	struct error e = {0};
+
+	assert_false(store_load_is_stopped(first, NULL));
+	assert_int_equal(store_load_stop(first, &e), 0);
+	store_unlock(first);
+	assert_int_equal(store_load_stop(second, &e), -BSI_E_BUSY);
+	store_set_purpose(second, "remove");
+	assert_int_equal(store_lock(second, NULL), 0);
+	assert_int_equal(store_load_stop(second, &e), 1);
+	assert_non_null(strstr(e.text, "is loading an improvement"));
+	assert_true(store_load_is_stopped(first, &e));
+	assert_non_null(strstr(e.text, "'bsi remove' (process "));
+	assert_int_equal(store_load_stop(second, &e), 1);
+	assert_true(store_load_is_stopped(first, &e));
+	/* the next one is another matter */
+	store_load_end(first);
+	assert_false(store_load_is_stopped(first, NULL));
+	assert_int_equal(store_load_stop(second, &e), 0);
+	store_unlock(second);
+	assert_int_equal(store_lock(first, NULL), 0);
+	assert_int_equal(store_load_begin(first, NULL), 0);
+	assert_false(store_load_is_stopped(first, NULL));
+}
+
 static void test_trust_files_are_kept_by_name(void **state)
 {
 	static const char *const bad[] = {"", ".", "..", "../x", "a/b", ".root.json", "a\nb"};
@@ -332,6 +421,9 @@ int main(void)
 		TEST(test_store_bit_flips_are_damage),
 		TEST(test_store_refuses_a_future_format),
 		TEST(test_store_lock_sweeps_leftovers),
+		TEST(test_store_load_excludes_and_leaves_the_state_free),
+		TEST(test_store_load_is_left_alone),
+		TEST(test_store_load_is_stopped_by_name),
 		TEST(test_trust_files_are_kept_by_name),
 	};
 
