@@ -183,19 +183,23 @@ static int look_for_bare(struct look *look, const struct mount_table *table,
 
 static int look_at_member(struct look *look, pid_t pid, bool is_host)
 {
-	AUTO(mount_table) struct mount_table *table = NULL;
+	AUTO(mount_table) struct mount_table *theirs = NULL;
+	const struct mount_table *table = look->table;
 	AUTO_CLOSE int process_fd = -EBADF;
 	struct exposure_entry member;
 	size_t n_current = 0;
 	char path[64];
-	int r;
+	int r = 0;
 
 	(void)snprintf(path, sizeof path, "/proc/%d", (int)pid);
 	process_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (process_fd < 0)
 		return 0; /* vanished */
-	(void)snprintf(path, sizeof path, "/proc/%d/mountinfo", (int)pid);
-	r = mount_table_load(path, &table);
+	if (!is_host) {
+		(void)snprintf(path, sizeof path, "/proc/%d/mountinfo", (int)pid);
+		r = mount_table_load(path, &theirs);
+		table = theirs;
+	}
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
 
