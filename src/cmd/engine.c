@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
+
 #include "agent/agent.h"
 #include "agent/boot.h"
 #include "base/bytes.h"
@@ -543,5 +545,7 @@ int main(int argc, char **argv)
 	(void)umask(0022);
 	/* who ignores the end of children hands that on, and it could not be waited for */
 	(void)signal(SIGCHLD, SIG_DFL);
+	/* at the end the kernel takes all memory back at once, and no key of ours is secret */
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
 	return program_main(&program, argc, argv);
 }
