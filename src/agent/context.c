@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "agent/deadline.h"
+#include "agent/manifests.h"
 #include "agent/sealing.h"
 #include "agent/status.h"
 #include "base/file.h"
@@ -32,6 +33,7 @@ void agent_free(struct agent *a)
 		(void)close(a->root_fd);
 	store_free(a->store);
 	device_free(a->device);
+	manifests_free(a->manifests);
 	free(a);
 }
 
@@ -164,14 +166,13 @@ int context_remote(struct agent *a, struct remote **ret, struct error *reterr)
 void installed_done(struct installed *i)
 {
 	generation_free(i->generation);
-	manifest_free(i->manifest);
 	*i = (struct installed){0};
 }
 
 int context_installed(struct agent *a, struct installed *ret, struct error *reterr)
 {
 	AUTO(generation) struct generation *g = NULL;
-	AUTO(manifest) struct manifest *m = NULL;
+	const struct manifest *m = NULL;
 	uint64_t number = 0;
 	int r;
 
@@ -182,13 +183,13 @@ int context_installed(struct agent *a, struct installed *ret, struct error *rete
 	r = store_generation_load(a->store, number, &g, reterr);
 	if (r < 0)
 		return r;
-	r = manifest_decode(g->manifest, g->manifest_len, &m, reterr);
+	r = manifests_get(a, g, &m, reterr);
 	if (r < 0) {
 		error_prefix(reterr, "the manifest of generation %ju", (uintmax_t)number);
 		return r;
 	}
 	ret->generation = take_ptr(g);
-	ret->manifest = take_ptr(m);
+	ret->manifest = m;
 	return 0;
 }
 

@@ -11,11 +11,14 @@
 #include "store/generation.h"
 #include "store/store.h"
 
+struct decoded_manifest;
+
 struct agent {
 	struct agent_settings settings;
 	int root_fd;
 	struct store *store;
 	struct device *device;
+	struct decoded_manifest *manifests; /* agent/manifests.h */
 };
 
 /*
@@ -54,7 +57,7 @@ struct asking {
 /* The generation that `current` names, and its manifest; both NULL on the base. */
 struct installed {
 	struct generation *generation;
-	struct manifest *manifest;
+	const struct manifest *manifest; /* the agent's */
 };
 int context_installed(struct agent *a, struct installed *ret, struct error *reterr) MUST_CHECK;
 void installed_done(struct installed *i);

@@ -3,10 +3,10 @@
 
 #include <errno.h>
 
+#include "agent/manifests.h"
+
 void kept_done(struct kept *k)
 {
-	for (size_t i = 0; i < k->n_manifests; i++)
-		manifest_free(k->manifests[i]);
 	free(k->manifests);
 	*k = (struct kept){0};
 }
@@ -21,15 +21,14 @@ int kept_load(struct agent *a, struct kept *ret)
 	r = store_generation_list(a->store, &numbers, &n, NULL);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	ret->manifests = calloc(n + 1, sizeof(struct manifest *));
+	ret->manifests = calloc(n + 1, sizeof *ret->manifests);
 	if (!ret->manifests)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		AUTO(generation) struct generation *g = NULL;
 
 		if (store_generation_load(a->store, numbers[i], &g, NULL) == 0 &&
-			manifest_decode(g->manifest, g->manifest_len,
-				&ret->manifests[ret->n_manifests], NULL) == 0)
+			manifests_get(a, g, &ret->manifests[ret->n_manifests], NULL) == 0)
 			ret->n_manifests++;
 	}
 	return 0;

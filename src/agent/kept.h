@@ -7,7 +7,7 @@
 #include "agent/context.h"
 
 struct kept {
-	struct manifest **manifests;
+	const struct manifest **manifests; /* the agent's */
 	size_t n_manifests;
 };
 

@@ -175,7 +175,7 @@ static void check(const struct row *row)
 	struct component was[] = {component_of('o', row->was), component_of('o', row->later)};
 	struct manifest kept_manifests[] = {{.components = &was[0], .n_components = 1},
 		{.components = &was[1], .n_components = 1}};
-	struct manifest *manifests[] = {&kept_manifests[0], &kept_manifests[1]};
+	const struct manifest *manifests[] = {&kept_manifests[0], &kept_manifests[1]};
 	const struct kept kept = {.manifests = manifests,
 		.n_manifests = row->later ? 2
 			       : row->was ? 1
