@@ -179,44 +179,74 @@ static void literal_match_try(struct literal *l, enum match_in match_in, int64_t
 	l->match_misses = 0;
 }
 
-/* A repeat of sent bytes, the last n the same; and this place is the next one's. */
-static void literal_match_sent(struct literal *l, uint32_t *history, unsigned n, size_t at)
-{
-	uint32_t *sent = &history[literal_match_hash(l->new + at, n, l->history_bits)];
-	uint32_t here = l->new_place + (uint32_t)at;
+/* Where the tables say that the bytes before a place stood before. */
+struct repeats {
+	uint32_t *sent_long, *old, *sent;
+};
 
-	/* what is too far back has left the memory, or its number means another place */
-	if (*sent != MATCH_NONE && here - *sent <= at + l->behind && here != *sent)
-		literal_match_try(l, MATCH_IN_NEW, (int64_t)at - (here - *sent), at);
-	*sent = here;
+static struct repeats literal_repeats(const struct literal *l, size_t at)
+{
+	struct repeats r = {0};
+	const uint8_t *here = l->new + at;
+
+	if (l->match_len >= 16 || at + l->behind < MATCH_MIN)
+		return r;
+	if (at + l->behind >= MATCH_LONG)
+		r.sent_long = &l->history_long[literal_match_hash(here, MATCH_LONG, l->history_bits)];
+	if (l->table)
+		r.old = &l->table[literal_match_hash(here, MATCH_MIN, l->table_bits)];
+	r.sent = &l->history[literal_match_hash(here, MATCH_MIN, l->history_bits)];
+	return r;
 }
 
-static void literal_fetch_repeats(const struct literal *l, size_t at)
+/* How far back a place is that was sent; 0: it is none, or has left the memory, or means another. */
+static size_t literal_back(const struct literal *l, uint32_t sent, size_t at)
 {
-	if (l->match_len >= 16 || at + l->behind < MATCH_LONG)
-		return;
-	__builtin_prefetch(&l->history_long[literal_match_hash(l->new + at, MATCH_LONG,
-							       l->history_bits)], 1);
-	__builtin_prefetch(&l->history[literal_match_hash(l->new + at, MATCH_MIN, l->history_bits)], 1);
-	if (l->table)
-		__builtin_prefetch(&l->table[literal_match_hash(l->new + at, MATCH_MIN, l->table_bits)]);
+	uint32_t here = l->new_place + (uint32_t)at;
+
+	return sent != MATCH_NONE && here - sent <= at + l->behind ? here - sent : 0;
+}
+
+/* Tables are far from the processor, and what they lead to is again: ask before it is needed. */
+static void repeats_fetch_tables(const struct repeats *r)
+{
+	if (r->sent_long)
+		__builtin_prefetch(r->sent_long, 1);
+	if (r->old)
+		__builtin_prefetch(r->old);
+	if (r->sent)
+		__builtin_prefetch(r->sent, 1);
+}
+
+static void literal_fetch_places(const struct literal *l, const struct repeats *r, size_t at)
+{
+	if (r->sent_long)
+		__builtin_prefetch(l->new + at - literal_back(l, *r->sent_long, at));
+	if (r->old && *r->old != MATCH_NONE)
+		__builtin_prefetch(l->old + *r->old);
+	if (r->sent)
+		__builtin_prefetch(l->new + at - literal_back(l, *r->sent, at));
+}
+
+/* A repeat of sent bytes; and this place is the next one's. */
+static void literal_match_sent(struct literal *l, uint32_t *sent, size_t at)
+{
+	size_t back = literal_back(l, *sent, at);
+
+	if (back)
+		literal_match_try(l, MATCH_IN_NEW, (int64_t)(at - back), at);
+	*sent = l->new_place + (uint32_t)at;
 }
 
 /* The byte expected at a place of the new file, or -1. */
-static int literal_match_find(struct literal *l, size_t at)
+static int literal_match_find(struct literal *l, const struct repeats *r, size_t at)
 {
-	if (l->match_len < 16 && at + l->behind >= MATCH_MIN) {
-		if (at + l->behind >= MATCH_LONG)
-			literal_match_sent(l, l->history_long, MATCH_LONG, at);
-		if (l->table) {
-			uint32_t place = l->table[literal_match_hash(l->new + at, MATCH_MIN,
-								     l->table_bits)];
-
-			if (place != MATCH_NONE)
-				literal_match_try(l, MATCH_IN_OLD, place, at);
-		}
-		literal_match_sent(l, l->history, MATCH_MIN, at);
-	}
+	if (r->sent_long)
+		literal_match_sent(l, r->sent_long, at);
+	if (r->old && *r->old != MATCH_NONE)
+		literal_match_try(l, MATCH_IN_OLD, *r->old, at);
+	if (r->sent)
+		literal_match_sent(l, r->sent, at);
 	switch (l->match_in) {
 	case MATCH_IN_OLD:
 		return l->match < (int64_t)l->old_len ? l->old[l->match] : -1;
@@ -310,17 +340,19 @@ static void literal_repeat_contexts(const struct literal *l, uint8_t last, int e
 uint8_t literal_code(struct literal *l, struct coder *c, size_t at, uint8_t value)
 {
 	bool has_contexts = l->match_len < MATCH_SURE;
+	struct repeats repeats = literal_repeats(l, at);
 	uint32_t hashes[N_INPUTS];
 	int expected;
 	unsigned set;
 
 	/* slots and repeats lie anywhere in large tables: ask for all before any is needed */
 	if (has_contexts) {
-		literal_fetch_repeats(l, at);
+		repeats_fetch_tables(&repeats);
 		literal_contexts(l, l->new, at, hashes);
+		literal_fetch_places(l, &repeats, at);
 		mix_fetch(l->mix, hashes, INPUTS_PLAIN);
 	}
-	expected = literal_match_find(l, at);
+	expected = literal_match_find(l, &repeats, at);
 
 	if (expected >= 0 && l->match_len >= MATCH_SURE) {
 		unsigned bucket = l->match_len / 16;
@@ -343,6 +375,7 @@ uint8_t literal_code(struct literal *l, struct coder *c, size_t at, uint8_t valu
 bool literal_is_field(struct literal *l, size_t at, unsigned *ret_tail, size_t *ret_repeat)
 {
 	uint8_t bytes[16] = {0};
+	struct repeats repeats;
 	struct x86_instruction in;
 	size_t have;
 
@@ -357,7 +390,8 @@ bool literal_is_field(struct literal *l, size_t at, unsigned *ret_tail, size_t *
 	if (!in.field || in.field != have)
 		return false;
 	*ret_tail = in.tail;
-	(void)literal_match_find(l, at);
+	repeats = literal_repeats(l, at);
+	(void)literal_match_find(l, &repeats, at);
 	*ret_repeat = l->match_in == MATCH_IN_OLD ? (size_t)l->match : SIZE_MAX;
 	return true;
 }

@@ -30,12 +30,12 @@ struct mix {
 	int16_t (*weights_b)[MIX_LANES];
 	int16_t stretch[4096];
 	uint16_t rate[256];
-	uint32_t unused; /* a slot for what no context fills */
+	uint32_t unused[HALF_SLOTS]; /* a row for what no context fills */
 };
 
-/* What one decision is made of: the slot of each context, and what tells it from another's. */
+/* What decisions are made of: for each context a row of slots, and what tells it from another's. */
 struct decision {
-	uint32_t *slots[MIX_INPUTS_MAX];
+	uint32_t *rows[MIX_INPUTS_MAX];
 	uint32_t checks[MIX_INPUTS_MAX];
 };
 
@@ -117,11 +117,11 @@ int mix_new(unsigned table_bits, unsigned n_inputs, struct mix **ret)
 	return 0;
 }
 
-/* Contexts beyond those that there are have a slot that nobody reads. */
+/* Contexts beyond those that there are have a row that nobody reads. */
 static void mix_no_inputs(struct mix *m, struct decision *d)
 {
 	for (unsigned i = m->n_inputs; i < MIX_INPUTS_MAX; i++) {
-		d->slots[i] = &m->unused;
+		d->rows[i] = m->unused;
 		d->checks[i] = 0;
 	}
 }
@@ -151,17 +151,18 @@ static bool mix_is_known(int32_t error)
  * masked. Compilers do not find this by themselves, and it is where most time goes.
  */
 #define MIX_VECTORS (MIX_INPUTS_MAX / 4)
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
-static __m128i lanes_select(__m128i mask, __m128i a, __m128i b)
+static ALWAYS_INLINE __m128i lanes_select(__m128i mask, __m128i a, __m128i b)
 {
 	return _mm_or_si128(_mm_and_si128(mask, a), _mm_andnot_si128(mask, b));
 }
 
 /* What four slots hold, or fresh ones where they are another context's. */
-static __m128i lanes_load(const struct decision *d, unsigned i)
+static ALWAYS_INLINE __m128i lanes_load(const struct decision *d, unsigned i, unsigned at)
 {
-	__m128i slots = _mm_setr_epi32((int)*d->slots[i], (int)*d->slots[i + 1], (int)*d->slots[i + 2],
-				       (int)*d->slots[i + 3]);
+	__m128i slots = _mm_setr_epi32((int)d->rows[i][at], (int)d->rows[i + 1][at],
+				       (int)d->rows[i + 2][at], (int)d->rows[i + 3][at]);
 	__m128i checks = _mm_loadu_si128((const __m128i *)(const void *)&d->checks[i]);
 	__m128i same = _mm_cmpeq_epi32(_mm_and_si128(slots, _mm_set1_epi32(0xff)), checks);
 	__m128i fresh = _mm_or_si128(_mm_set1_epi32((int)SLOT_FRESH), checks);
@@ -170,7 +171,7 @@ static __m128i lanes_load(const struct decision *d, unsigned i)
 }
 
 /* Of each slot the stretched probability, and how far it is from the middle. */
-static __m128i lanes_inputs(const struct mix *m, __m128i slots)
+static ALWAYS_INLINE __m128i lanes_inputs(const struct mix *m, __m128i slots)
 {
 	__m128i n = _mm_and_si128(_mm_srli_epi32(slots, 8), _mm_set1_epi32(0xff));
 	__m128i from_middle = _mm_srai_epi32(_mm_xor_si128(slots, _mm_set1_epi32(INT32_MIN)), 21);
@@ -185,10 +186,11 @@ static __m128i lanes_inputs(const struct mix *m, __m128i slots)
 	return _mm_insert_epi16(inputs, m->stretch[_mm_extract_epi16(slots, 7) >> 4], 6);
 }
 
-static int32_t lanes_sum(const __m128i *inputs, const int16_t *weights, unsigned n)
+static ALWAYS_INLINE int32_t lanes_sum(const __m128i *inputs, const int16_t *weights, unsigned n)
 {
 	__m128i sum = _mm_setzero_si128();
 
+#pragma GCC unroll 3
 	for (unsigned i = 0; i < n; i++) {
 		__m128i w = _mm_loadu_si128((const __m128i *)(const void *)(weights + 8 * i));
 
@@ -199,7 +201,8 @@ static int32_t lanes_sum(const __m128i *inputs, const int16_t *weights, unsigned
 	return _mm_cvtsi128_si32(sum);
 }
 
-static void lanes_learn(int16_t *weights, const __m128i *inputs, unsigned n, int32_t error)
+static ALWAYS_INLINE void lanes_learn(int16_t *weights, const __m128i *inputs, unsigned n,
+				      int32_t error)
 {
 	/* an error has 17 bits: input * error is 2 * input * half + input * odd */
 	__m128i halves = _mm_set1_epi32((error & 1) << 16 | ((error >> 1) & 0xffff));
@@ -207,6 +210,7 @@ static void lanes_learn(int16_t *weights, const __m128i *inputs, unsigned n, int
 
 	if (mix_is_known(error))
 		return;
+#pragma GCC unroll 3
 	for (unsigned i = 0; i < n; i++) {
 		__m128i *at = (__m128i *)(void *)(weights + 8 * i), twice = _mm_slli_epi16(inputs[i], 1);
 		__m128i low = _mm_madd_epi16(_mm_unpacklo_epi16(twice, inputs[i]), halves);
@@ -220,7 +224,7 @@ static void lanes_learn(int16_t *weights, const __m128i *inputs, unsigned n, int
 }
 
 /* Four slots after a bit; flip: all ones for a 1. */
-static __m128i lanes_next(const struct mix *m, __m128i slots, __m128i flip)
+static ALWAYS_INLINE __m128i lanes_next(const struct mix *m, __m128i slots, __m128i flip)
 {
 	__m128i low_half = _mm_set1_epi32(0xffff), p, rate = _mm_setzero_si128(), step, exact, n;
 
@@ -239,16 +243,18 @@ static __m128i lanes_next(const struct mix *m, __m128i slots, __m128i flip)
 	return _mm_or_si128(p, _mm_add_epi32(_mm_and_si128(slots, low_half), n));
 }
 
-static unsigned mix_decide(struct mix *m, struct coder *c, const struct decision *d, unsigned set_a,
-			   unsigned set_b, unsigned bit)
+/* n is a constant where this is called, so that loops are unrolled and all stays in registers. */
+static ALWAYS_INLINE unsigned lanes_decide(struct mix *m, struct coder *c, const struct decision *d,
+					   unsigned at, unsigned set_a, unsigned set_b, unsigned bit,
+					   unsigned n)
 {
 	int16_t *weights_a = m->weights_a[set_a], *weights_b = m->weights_b[set_b];
-	unsigned n = (m->n_inputs + 3) / 4;
 	__m128i slots[MIX_VECTORS], inputs[MIX_VECTORS], flip;
 	int32_t sum_a, sum_b;
 
+#pragma GCC unroll 3
 	for (unsigned i = 0; i < n; i++) {
-		slots[i] = lanes_load(d, 4 * i);
+		slots[i] = lanes_load(d, 4 * i, at);
 		inputs[i] = lanes_inputs(m, slots[i]);
 	}
 	if (m->n_inputs % 4) {
@@ -264,14 +270,24 @@ static unsigned mix_decide(struct mix *m, struct coder *c, const struct decision
 	lanes_learn(weights_a, inputs, n, mix_error(sum_a, bit));
 	lanes_learn(weights_b, inputs, n, mix_error(sum_b, bit));
 	flip = _mm_set1_epi32(bit ? -1 : 0);
+#pragma GCC unroll 3
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t next[4];
 
 		_mm_storeu_si128((__m128i *)(void *)next, lanes_next(m, slots[i], flip));
+#pragma GCC unroll 4
 		for (unsigned j = 0; j < 4; j++)
-			*d->slots[4 * i + j] = next[j];
+			d->rows[4 * i + j][at] = next[j];
 	}
 	return bit;
+}
+
+static unsigned mix_decide(struct mix *m, struct coder *c, const struct decision *d, unsigned at,
+			   unsigned set_a, unsigned set_b, unsigned bit)
+{
+	if (m->n_inputs > 8)
+		return lanes_decide(m, c, d, at, set_a, set_b, bit, 3);
+	return lanes_decide(m, c, d, at, set_a, set_b, bit, m->n_inputs > 4 ? 2 : 1);
 }
 #else
 /* What a slot holds, or a fresh one where it is another context's. */
@@ -311,8 +327,8 @@ static void mix_learn(int16_t *restrict weights, const int16_t *restrict inputs,
 	}
 }
 
-static unsigned mix_decide(struct mix *m, struct coder *c, const struct decision *d, unsigned set_a,
-			   unsigned set_b, unsigned bit)
+static unsigned mix_decide(struct mix *m, struct coder *c, const struct decision *d, unsigned at,
+			   unsigned set_a, unsigned set_b, unsigned bit)
 {
 	uint32_t values[MIX_INPUTS_MAX];
 	int16_t inputs[MIX_LANES] = {0};
@@ -322,7 +338,7 @@ static unsigned mix_decide(struct mix *m, struct coder *c, const struct decision
 	for (unsigned i = 0; i < m->n_inputs; i++) {
 		uint32_t n;
 
-		values[i] = mix_slot_value(*d->slots[i], d->checks[i]);
+		values[i] = mix_slot_value(d->rows[i][at], d->checks[i]);
 		n = values[i] >> 8 & 0xff;
 		inputs[2 * i] = m->stretch[values[i] >> 20];
 		/* what was seen often and one way says more */
@@ -335,7 +351,7 @@ static unsigned mix_decide(struct mix *m, struct coder *c, const struct decision
 	mix_learn(weights_a, inputs, mix_error(sum_a, bit));
 	mix_learn(weights_b, inputs, mix_error(sum_b, bit));
 	for (unsigned i = 0; i < m->n_inputs; i++)
-		*d->slots[i] = mix_slot_next(m, values[i], bit);
+		d->rows[i][at] = mix_slot_next(m, values[i], bit);
 	return bit;
 }
 #endif
@@ -347,10 +363,10 @@ unsigned mix_bit(struct mix *m, struct coder *c, const uint32_t *hashes, unsigne
 
 	mix_no_inputs(m, &d);
 	for (unsigned i = 0; i < m->n_inputs; i++) {
-		d.slots[i] = &m->slots[hashes[i] >> (32 - m->table_bits)];
+		d.rows[i] = &m->slots[hashes[i] >> (32 - m->table_bits)];
 		d.checks[i] = hashes[i] & 0xff;
 	}
-	return mix_decide(m, c, &d, set_a, set_b, bit);
+	return mix_decide(m, c, &d, 0, set_a, set_b, bit);
 }
 
 static uint32_t *mix_half_slots(const struct mix *m, uint32_t hash)
@@ -380,7 +396,6 @@ void mix_fetch_byte(const struct mix *m, const uint32_t *hashes, uint8_t value)
 static unsigned mix_half(struct mix *m, struct coder *c, const uint32_t *hashes, unsigned set_a,
 			 unsigned set_b, unsigned node, unsigned value)
 {
-	uint32_t *halves[MIX_INPUTS_MAX];
 	struct decision d;
 	unsigned in_half = 1;
 
@@ -388,16 +403,14 @@ static unsigned mix_half(struct mix *m, struct coder *c, const uint32_t *hashes,
 	for (unsigned j = 0; j < m->n_inputs; j++) {
 		uint32_t h = mix_hash(hashes[j], node);
 
-		halves[j] = mix_half_slots(m, h);
-		__builtin_prefetch(halves[j], 1);
+		d.rows[j] = mix_half_slots(m, h);
+		__builtin_prefetch(d.rows[j], 1);
 		d.checks[j] = h & 0xff;
 	}
 	for (unsigned i = 4; i--;) {
 		unsigned bit;
 
-		for (unsigned j = 0; j < m->n_inputs; j++)
-			d.slots[j] = halves[j] + in_half;
-		bit = mix_decide(m, c, &d, set_a, set_b == MIX_SET_NODE ? node : set_b,
+		bit = mix_decide(m, c, &d, in_half, set_a, set_b == MIX_SET_NODE ? node : set_b,
 				 (value >> i) & 1);
 		in_half = in_half << 1 | bit;
 		node = node << 1 | bit;
