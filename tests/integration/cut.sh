@@ -83,4 +83,38 @@ sweep exchange a b a3b3 bsi run -- bsi run
 # a fresh device gets (a) now, and so does this one
 sweep withdrawal b w a2b2 bsi run -- bsi run
 sweep remove a a a1b1 bsi remove -- bsi remove
+
+# detach, cut anywhere: what lies on the files meanwhile (lids) is no improvement, and in nobody's way
+serve a
+bring a
+lids() { grep -c ' /usr/lib/hello/[ab].txt .*nosymfollow' /proc/self/mountinfo; }
+mounts() { grep -c ' /usr/lib/hello/[ab].txt ' /proc/self/mountinfo; }
+total=$("$cutat" 0 bsi detach 2>&1 >/dev/null | tail -n 1)
+is "$(texts):$(mounts)" a1b1:0 "detach: $total system calls, uncut it works"
+step=1
+((points == 0 || total <= points)) || step=$((total / points))
+with_lids=0 untrue= left=
+for ((n = 1; n <= total; n += step)); do
+	bring a
+	"$cutat" "$n" bsi detach >/dev/null 2>&1
+	now=$(texts) were=$(lids)
+	((were == 0)) || with_lids=$((with_lids + 1))
+	state=$(device_status '.components[0].state')
+	case $now:$state in
+	a2b2:attached) ;;
+	a[12]b[12]:attached | a2b2:*) untrue+=" $n:$now:$state" ;;
+	a[12]b[12]:*) ;;
+	*) untrue+=" $n:$now" ;;
+	esac
+	# to be repaired by each of those who may come next
+	case $((n / step % 4)) in
+	0) bsi attach >/dev/null && [[ $(texts):$(lids):$(mounts) == a2b2:0:2 ]] ;;
+	1) bsi detach && [[ $(texts):$(mounts) == a1b1:0 ]] ;;
+	2) bsi hook pre && [[ $(texts):$(mounts) == a1b1:0 ]] && bsi hook post >/dev/null && [[ $(texts):$(mounts) == a2b2:2 ]] ;;
+	3) bsi base -- sh -c 'cat /usr/lib/hello/?.txt; grep -c " /usr/lib/hello/" /proc/self/mountinfo' | tr '\n' ' ' | grep -qx 'a1 b1 0 \|a1b10 ' ;;
+	esac || left+=" $n:$now:$(texts):$(mounts)"
+done
+isnt "$with_lids" 0 "detach: cuts that leave lids"
+is "$untrue" "" "the status calls attached what is, and nothing under a lid"
+is "$left" "" "the next attach, detach, dpkg or base view finds no lid in its way"
 finish

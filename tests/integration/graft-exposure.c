@@ -220,6 +220,34 @@ static void test_generations(const struct scene *scene, const int *base_fds)
 	change(scene, 0);
 }
 
+/* Started while a lid lay there: it has mapped the base, by a mount that is gone. */
+static void test_started_under_lid(const struct scene *scene, const int *base_fds)
+{
+	AUTO(exposure_report) struct exposure_report *report = NULL;
+	AUTO_CLOSE int patched_fd = -EBADF;
+	const struct exposure_entry *entry;
+	struct user user;
+	pid_t pid;
+
+	change(scene, 1);
+	patched_fd = open("/" SCENE_DIR "/f002", O_RDONLY | O_CLOEXEC);
+	pid = fork();
+	if (pid == 0)
+		_exit(scene_change(scene, 0, 0, NULL, NULL) < 0);
+	while (scene_version_at("/" SCENE_DIR "/f002") != 0)
+		;
+	user = start_user("/" SCENE_DIR "/f002", false);
+	auto_closep(&patched_fd);
+	(void)waitpid(pid, NULL, 0);
+	change(scene, 1);
+	report = scan(scene, base_fds, 1, 0);
+	entry = find(report, user.pid, false, scene->paths[2]);
+	tap_ok(report->n_exposed == 1 && entry && entry->kind == EXPOSURE_BASE,
+		"who mapped the base while it went off is found once it is attached again");
+	end_user(&user);
+	change(scene, 0);
+}
+
 static void test_namespaces(const struct scene *scene, const int *base_fds)
 {
 	struct user private = start_user(NULL, true), single;
@@ -399,6 +427,7 @@ int main(void)
 	}
 
 	test_generations(&scene, base_fds);
+	test_started_under_lid(&scene, base_fds);
 	test_namespaces(&scene, base_fds);
 	test_single_file_bind(&scene, base_fds);
 	test_foreign_detached(&scene, base_fds);

@@ -32,15 +32,20 @@ machine_packages() {
 
 # A program and the libraries it is linked with, under their own names.
 machine_copy() {
-	local tree=$1 program file
+	local tree=$1 program
 
 	shift
 	for program in "$@"; do
 		install -D "$program" "$tree/bin/${program##*/}"
-		while read -r file; do
-			[[ -e $tree$file ]] || install -D "$file" "$tree$file"
-		done < <(ldd "$program" 2>/dev/null | grep -o '/[^ ]*')
+		machine_libraries "$tree" "$program"
 	done
+}
+machine_libraries() {
+	local tree=$1 file
+
+	while read -r file; do
+		[[ -e $tree$file ]] || install -D "$file" "$tree$file"
+	done < <(ldd "$2" 2>/dev/null | grep -o '/[^ ]*')
 }
 
 machine_tree() {
@@ -57,6 +62,10 @@ machine_tree() {
 	for program in "$BSI_STAGE"/usr/libexec/bsi/*; do
 		machine_copy "$tree" "$program"
 	done
+	# which the engine loads by name
+	program=$(ldconfig -p | awk '/libcurl\.so\.4 / { print $NF; exit }')
+	install -D "$program" "$tree$program"
+	machine_libraries "$tree" "$program"
 	dpkg-deb -x "$packages/lab_1.0-1.deb" "$tree.deb"
 	cp -a "$tree.deb/usr/." "$tree.usr/"
 	rm -rf "$tree.deb"
