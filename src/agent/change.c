@@ -20,10 +20,10 @@
 #define CHANGE_RESTARTED "restarted"
 
 /*
- * How often a verb decides: once more when something was loaded, or cannot be had, and for each time
- * that it was another thing which was wanted then.
+ * How often a verb decides: once more when a manifest or payloads were loaded, or cannot be had, and
+ * for each time that it was another thing which was wanted then.
  */
-#define ROUNDS_MAX 5
+#define ROUNDS_MAX 8
 
 /* What waits, with the reason and by when; false if nothing does, or (is_overdue) is not over yet. */
 static bool say_held(const struct agent *a, const json_t *status, bool is_overdue, char *out,
@@ -328,9 +328,7 @@ int agent_run(struct agent *a, json_t **ret, struct error *reterr)
 	int r;
 
 	*ret = NULL;
-	r = context_begin(a, reterr);
-	if (r == 0)
-		r = context_remote(a, &news.remote, reterr);
+	r = context_begin_asking(a, &news.remote, reterr);
 	if (r < 0)
 		return r;
 	ask_or_offline(a, &news);

@@ -210,8 +210,16 @@ static int obtain_images(struct agent *a, struct remote *remote, const struct fi
 	return 0;
 }
 
+/* Something to be brought for a letter while the state is not locked. */
+struct errand {
+	const char *base, *letter;
+	uint64_t build;
+	int (*go)(struct agent *a, void *ctx, struct error *reterr);
+	void *ctx;
+};
+
 /* The owner left while this was on its way: it is a letter like the one that was left. */
-static int obey_owner(struct agent *a, const struct manifest *m, const struct error *who,
+static int obey_owner(struct agent *a, const struct errand *errand, const struct error *who,
 	struct error *reterr)
 {
 	char reason[DENIED_REASON_MAX_BYTES];
@@ -219,14 +227,13 @@ static int obey_owner(struct agent *a, const struct manifest *m, const struct er
 
 	(void)snprintf(reason, sizeof reason, "%.*s came while it was loaded", REASON_WHO_MAX,
 		who->text);
-	if (store_denied_add(a->store, m->base, m->letter, m->build, reason, a->settings.now_utc_s,
-		    &e) < 0)
-		context_note(a, "(%s) may come back by itself: %s", m->letter, e.text);
-	return error_set(reterr, -BSI_E_DENIED, "(%s) is not taken: %s", m->letter, reason);
+	if (store_denied_add(a->store, errand->base, errand->letter, errand->build, reason,
+		    a->settings.now_utc_s, &e) < 0)
+		context_note(a, "(%s) may come back by itself: %s", errand->letter, e.text);
+	return error_set(reterr, -BSI_E_DENIED, "(%s) is not taken: %s", errand->letter, reason);
 }
 
-int obtain_missing(struct agent *a, struct remote *remote, const struct manifest *m,
-	const struct fit *fit, struct error *reterr)
+static int run_errand(struct agent *a, const struct errand *errand, struct error *reterr)
 {
 	struct error who = {0}, again = {0};
 	int r, locked;
@@ -235,13 +242,66 @@ int obtain_missing(struct agent *a, struct remote *remote, const struct manifest
 	if (r < 0)
 		return r;
 	store_unlock(a->store);
-	r = obtain_images(a, remote, fit, reterr);
+	r = errand->go(a, errand->ctx, reterr);
 	locked = context_lock_again(a, &again);
 	if (locked == 0 && store_load_is_stopped(a->store, &who))
-		r = obey_owner(a, m, &who, reterr);
+		r = obey_owner(a, errand, &who, reterr);
 	store_load_end(a->store);
 	if (locked < 0)
-		return error_set(reterr, locked, "(%s) was loaded, and not taken: %s", m->letter,
-			again.text[0] ? again.text : error_text(locked));
+		return error_set(reterr, locked, "(%s) was loaded, and not taken: %s",
+			errand->letter, again.text[0] ? again.text : error_text(locked));
 	return r < 0 ? r : CONTEXT_AGAIN;
+}
+
+struct missing {
+	struct remote *remote;
+	const struct fit *fit;
+};
+
+static int bring_missing(struct agent *a, void *ctx, struct error *reterr)
+{
+	const struct missing *missing = ctx;
+
+	return obtain_images(a, missing->remote, missing->fit, reterr);
+}
+
+int obtain_missing(struct agent *a, struct remote *remote, const struct manifest *m,
+	const struct fit *fit, struct error *reterr)
+{
+	struct missing missing = {remote, fit};
+	const struct errand errand = {.base = m->base,
+		.letter = m->letter,
+		.build = m->build,
+		.go = bring_missing,
+		.ctx = &missing};
+
+	return run_errand(a, &errand, reterr);
+}
+
+struct listed {
+	struct remote *remote;
+	const struct index_entry *entry;
+};
+
+static int bring_manifest(struct agent *a, void *ctx, struct error *reterr)
+{
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(MANIFEST_MAX_BYTES);
+	AUTO(manifest) struct manifest *m = NULL;
+	const struct listed *listed = ctx;
+
+	(void)a;
+	return remote_manifest(listed->remote, listed->entry, &bytes, &m, reterr);
+}
+
+int obtain_manifest(struct agent *a, struct remote *remote, const struct index_entry *entry,
+	struct error *reterr)
+{
+	struct listed listed = {remote, entry};
+	const struct errand errand = {.base = a->device->base,
+		.letter = entry->letter,
+		.build = entry->build,
+		.go = bring_manifest,
+		.ctx = &listed};
+
+	return run_errand(a, &errand, reterr);
 }

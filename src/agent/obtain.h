@@ -40,3 +40,7 @@ void obtain_need(const struct agent *a, const struct fit *fit, struct obtain_nee
  */
 int obtain_missing(struct agent *a, struct remote *remote, const struct manifest *m,
 	const struct fit *fit, struct error *reterr) MUST_CHECK;
+
+/* The same of a manifest, which the remote keeps (remote_has_manifest()). */
+int obtain_manifest(struct agent *a, struct remote *remote, const struct index_entry *entry,
+	struct error *reterr) MUST_CHECK;

@@ -123,6 +123,8 @@ int agent_plan(struct agent *a, json_t **ret, struct error *reterr)
 	int r;
 
 	r = ask_publisher(a, &asking, &remote, &decision, reterr);
+	/* from here on nothing is changed */
+	store_unlock(a->store);
 	if (r == 0)
 		r = plan_decision(a, remote, &decision, &exposure, reterr);
 	if (r < 0)

@@ -35,6 +35,15 @@ int remote_new(const struct remote_settings *settings, struct remote **ret,
 void remote_free(struct remote *r);
 DEFINE_FREEP(remote)
 
+/*
+ * Without a lock, and changing nothing: ask for all that remote_refresh() will want, by the store as
+ * it is now. After that the remote is only good for another one, made under the lock, to inherit what
+ * was answered. What that one wants beside it, it asks for itself; and all of it if another process
+ * has asked in between, for the answers may be older than what was seen then.
+ */
+void remote_look_ahead(struct remote *r);
+void remote_inherit(struct remote *r, struct remote *ahead);
+
 /* Ask the repository for news and bring the index. Once. */
 int remote_refresh(struct remote *r, struct error *reterr) MUST_CHECK;
 /*
@@ -59,6 +68,9 @@ bool remote_is_newest(struct remote *r) MUST_CHECK;
  */
 int remote_manifest(struct remote *r, const struct index_entry *entry,
 	struct buffer *bytes, struct manifest **ret, struct error *reterr) MUST_CHECK;
+
+/* Whether that takes no request. */
+bool remote_has_manifest(struct remote *r, const struct index_entry *entry) MUST_CHECK;
 
 /*
  * Under the store's lock for loading: a payload into the store's part file, resumed where a part is

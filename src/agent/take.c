@@ -137,6 +137,8 @@ int take_entry(struct agent *a, struct remote *remote, const struct index_entry 
 	AUTO(manifest) struct manifest *m = NULL;
 	int r;
 
+	if (!remote_has_manifest(remote, entry))
+		return obtain_manifest(a, remote, entry, reterr);
 	r = remote_manifest(remote, entry, &bytes, &m, reterr);
 	return r < 0 ? r : take_manifest(a, remote, m, &bytes, ret, reterr);
 }

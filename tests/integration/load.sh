@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# While a payload loads the state is free: the owner and the hooks get what they ask for, nothing is
-# loaded twice, and what is attached in the end is what is wanted then.
+# While something comes from the network the state is free: the owner and the hooks get what they
+# ask for, nothing is loaded twice, and what is attached in the end is what is wanted then.
 # shellcheck disable=SC2154
 . "$BSI_TESTS/integration/tap.sh" || exit 99
 . "$BSI_TESTS/integration/device.sh" || exit 99
@@ -16,12 +16,19 @@ lab_base "$packages/hello_1.0-1.deb"
 device_repository
 publish add --from "$packages/hello_1.0-1.deb" --to "$packages/hello_1.0-2.deb" >/dev/null 2>&1
 
-# A web server. Of a payload the first half comes at once; the rest only when the file `open` is there,
-# and until then as many bytes as a client calls service.
+# A web server. Of a path that matches what the file `slow` says the first half comes at once; the
+# rest only when the file `open` is there, and until then, of a payload, what is fast enough.
 cat >"$tap_dir/server.py" <<'PY'
 import http.server, os, re, sys, time, urllib.parse
 root, here = sys.argv[1], sys.argv[2]
 OPEN = os.path.join(here, "open")
+
+def is_slow(path):
+    try:
+        with open(os.path.join(here, "slow")) as f:
+            return re.search(f.read().strip(), path)
+    except OSError:
+        return False
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -47,14 +54,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", "bytes %d-%d/%d" % (at, len(data) - 1, len(data)))
         self.send_header("Content-Length", str(len(data) - at))
         self.end_headers()
-        if is_payload:
+        if is_slow(self.path):
             half = max(at, len(data) // 2)
             self.wfile.write(data[at:half])
             at = half
             open(os.path.join(here, "waits"), "w").close()
             while not os.path.exists(OPEN) and at < len(data):
-                self.wfile.write(data[at:at + 1000])
-                at += 1000
+                n = 1000 if is_payload else 0
+                self.wfile.write(data[at:at + n])
+                at += n
                 time.sleep(0.2)
         self.wfile.write(data[at:])
 
@@ -75,8 +83,12 @@ text() { cat /usr/lib/hello/a.txt; }
 parts() { find /var/lib/bsi/downloads -type f | wc -l; }
 let_go() { touch "$tap_dir/open"; }
 # begin VERB...: bsi in the background, until its payload comes slowly
-begin() {
+begin() { begin_slow '(delta|zst)$' "$@"; }
+# the same, and what comes slowly is any path of that kind
+begin_slow() {
 	rm -f "$tap_dir/open" "$tap_dir/waits" "$tap_dir/payloads"
+	printf '%s' "$1" >"$tap_dir/slow"
+	shift
 	bsi "$@" >"$tap_dir/out" 2>"$tap_dir/err" </dev/null &
 	loading=$!
 	until [[ -e $tap_dir/waits ]] || ! kill -0 $loading 2>/dev/null; do sleep 0.05; done
@@ -233,4 +245,47 @@ let_go
 ended
 is "$status $(text)" "10 a2" "withdrawn while it loaded: it is not taken"
 like "$err" "withdrawn by the publisher: for the test" "and why is said"
+
+# what is published, and what is in it, comes slowly
+fresh() {
+	let_go
+	bsi remove >/dev/null 2>&1
+	find /var/lib/bsi -mindepth 1 -delete
+	rm -rf /run/bsi
+	bsi enroll "http://127.0.0.1:$port" --root "$repo/metadata/1.root.json" >/dev/null
+}
+for slow in timestamp 'targets/.*index' manifest; do
+	fresh
+	begin_slow "$slow" install
+	pass "while the ${slow##*/} comes the configuration is changed" bsi config auto on
+	pass "and packages are matched" bsi attach
+	let_go
+	ended
+	is "$status $(text)" "0 a2" "it comes to its end" || diag "$err"
+	is "$(wc -l <"$tap_dir/payloads")" 1 "the payload was asked for once"
+done
+fresh
+begin_slow manifest install
+pass "while the manifest comes remove ends what loads" bsi remove
+let_go
+ended
+is "$status $(text)" "10 a1" "and nothing is attached"
+like "$err" "\(a\) is not taken: 'bsi remove'" "and why is said"
+
+# another process hears of news while an older answer is under way
+device_package hello 1.0-4 usr/lib/hello/a.txt=a4 "usr/lib/hello/data=@$tap_dir/data.2"
+cp -a "$repo" "$repo.before"
+publish add --from "$packages/hello_1.0-1.deb" --to "$packages/hello_1.0-4.deb" >/dev/null 2>&1
+mv "$repo" "$repo.next"
+mv "$repo.before" "$repo"
+fresh
+begin_slow timestamp install
+rm "$tap_dir/slow"
+mv "$repo" "$repo.before"
+mv "$repo.next" "$repo"
+run bsi check
+like "$run_status $run_out" "^0 .*\(c\)" "a check sees (c)"
+let_go
+ended
+is "$status $(text)" "0 a4" "(c) is installed by the process that was answered before it" || diag "$err"
 finish
