@@ -234,7 +234,7 @@ static void literal_match_sent(struct literal *l, uint32_t *sent, size_t at)
 	size_t back = literal_back(l, *sent, at);
 
 	if (back)
-		literal_match_try(l, MATCH_IN_NEW, (int64_t)(at - back), at);
+		literal_match_try(l, MATCH_IN_NEW, (int64_t)at - (int64_t)back, at);
 	*sent = l->new_place + (uint32_t)at;
 }
 
