@@ -53,12 +53,13 @@ static void raise_descriptor_limit(size_t n_files)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* Nothing writable and no device comes by a lid, and it looks like what it lies on (docs/design-graft.md). */
+/* Nothing writable and no device comes by a lid, mount_table_is_lid() knows it again, and it looks like what it lies on (docs/design-graft.md). */
 static int make_lid(const char *point)
 {
 	AUTO_CLOSE int base_fd = open(point, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	AUTO_CLOSE int lid_fd = -EBADF;
-	enum mount_api_attr attributes = MOUNT_API_RDONLY | MOUNT_API_NODEV | MOUNT_API_NOSYMFOLLOW;
+	enum mount_api_attr attributes = MOUNT_API_RDONLY | MOUNT_API_NODEV | MOUNT_API_NODIRATIME |
+		MOUNT_API_STRICTATIME | MOUNT_API_NOSYMFOLLOW;
 	struct stat st;
 	int r;
 

@@ -29,6 +29,7 @@ enum {
 #define MOVE_FROM_EMPTY_PATH 0x04U
 #define MOVE_TO_EMPTY_PATH 0x40U
 #define PROPAGATION_PRIVATE (1U << 18)
+#define ATIME_MASK 0x70U
 #define MESSAGE_LEVEL_LEN 2 /* "e " */
 
 /* struct mount_attr of the kernel */
@@ -89,7 +90,9 @@ static int set_attributes(int mount_fd, struct attributes attributes)
 
 int mount_api_set(int mount_fd, enum mount_api_attr attributes)
 {
-	return set_attributes(mount_fd, (struct attributes){.set = attributes});
+	uint64_t clear = attributes & MOUNT_API_STRICTATIME ? ATIME_MASK : 0;
+
+	return set_attributes(mount_fd, (struct attributes){.set = attributes, .clear = clear});
 }
 
 int mount_api_set_private(int mount_fd)

@@ -20,6 +20,8 @@ enum mount_api_attr {
 	MOUNT_API_RDONLY = 0x1,
 	MOUNT_API_NOSUID = 0x2,
 	MOUNT_API_NODEV = 0x4,
+	MOUNT_API_STRICTATIME = 0x20, /* instead of what else there was of atime */
+	MOUNT_API_NODIRATIME = 0x80,
 	MOUNT_API_NOSYMFOLLOW = 0x200000, /* Linux 5.14 */
 };
 

@@ -74,6 +74,17 @@ static bool has_option(const char *options, const char *option)
 	return false;
 }
 
+/* What make_lid() in lift.c gives to a lid; a mount that asks for no other way with atime shows "relatime". */
+static bool has_lid_flags(const char *options)
+{
+	static const char *const lid[] = {"ro", "nodev", "nodiratime", "nosymfollow"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lid); i++)
+		if (!has_option(options, lid[i]))
+			return false;
+	return !has_option(options, "relatime") && !has_option(options, "noatime");
+}
+
 /* id parent major:minor root point options [tag...] - type source super-options */
 static bool parse_row(char *line, struct mount_row *ret)
 {
@@ -96,7 +107,7 @@ static bool parse_row(char *line, struct mount_row *ret)
 	options = take_field(&at);
 	if (!root || !point || !options)
 		return false;
-	row.nosymfollow = has_option(options, "nosymfollow");
+	row.has_lid_flags = has_lid_flags(options);
 	while ((field = take_field(&at)) && strcmp(field, "-") != 0)
 		if (strncmp(field, "shared:", 7) == 0)
 			row.shared = true;
@@ -327,12 +338,12 @@ bool mount_table_is_lid(const struct mount_table *table, const struct mount_row 
 	const struct mount_row *at = row;
 	size_t n_steps = 0;
 
-	if (!row->nosymfollow || strcmp(row->point, "/") == 0)
+	if (!row->has_lid_flags || strcmp(row->point, "/") == 0)
 		return false;
 	/* through the mounts on the same file, and the one that has the file */
 	do {
 		at = mount_table_find(table, at->parent);
-		if (at && !at->nosymfollow && is_same_file(at, row))
+		if (at && !at->has_lid_flags && is_same_file(at, row))
 			return true;
 	} while (at && strcmp(at->point, row->point) == 0 && n_steps++ < table->n_rows);
 	return false;

@@ -25,7 +25,7 @@ struct mount_row {
 	const char *point;        /* path of the mount point, as the reading process sees it */
 	const char *type, *source;
 	bool shared;
-	bool nosymfollow;
+	bool has_lid_flags; /* as mount_table_is_lid() tells */
 };
 
 /* A row by a number of it: any user can make 100,000 mounts in a namespace of theirs. */
@@ -68,7 +68,8 @@ bool mount_row_is_in_place(const struct mount_row *row);
 /*
  * Whether the row is a lid: a clone of the base file that lies on ours while an improvement goes off, or
  * was left there by one that was cut (lift.h). It covers what its own superblock has at that path, and has
- * the one flag that says nothing of a file: nosymfollow.
+ * together the flags ro, nodev, nodiratime, nosymfollow and strictatime. Some of them say nothing of a file, or of
+ * what is read-only; nobody asks for all of them. An owner's own bind of a place on itself, however hardened, is none.
  */
 bool mount_table_is_lid(const struct mount_table *table, const struct mount_row *row);
 

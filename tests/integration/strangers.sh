@@ -73,6 +73,30 @@ bsi base -- sh -c 'printf c7 >/usr/lib/other/c.txt'
 pass "so does the path unit's attach" bsi attach
 is "$(texts)" a7b1c7 "for the other component"
 
+# an owner's own binds of a place on itself, hardened with what a lid bears (but for strict atime), a disk below one
+mkdir -p /usr/lib/own/disk
+echo own >/usr/lib/own.txt
+mount --bind /usr/lib/own /usr/lib/own
+mount -t tmpfs disk /usr/lib/own/disk
+echo here >/usr/lib/own/disk/x
+mount -o remount,bind,ro,nosuid,nodev,noexec,nodiratime,nosymfollow /usr/lib/own
+mount --bind /usr/lib/own.txt /usr/lib/own.txt
+mount -o remount,bind,ro,nodev,nodiratime,nosymfollow /usr/lib/own.txt
+owns() { grep -c ' /usr/lib/own[^ ]* ' /proc/self/mountinfo; }
+theirs=$(owns) # what is mounted below may show on both
+printf a1 | bsi base -- tee /usr/lib/hello/a.txt >/dev/null
+printf c1 | bsi base -- tee /usr/lib/other/c.txt >/dev/null
+pass "what is installed is attached" bsi attach
+is "$(texts)" a2b2c2 "as far as it fits"
+is "$(bsi base -- cat /usr/lib/own/disk/x)" here "a base view has them too"
+pass "before dpkg everything of ours goes" bsi hook pre
+is "$(texts):$(owns)" "a1b1c1:$theirs" "and nothing of theirs"
+bsi hook post >/dev/null
+pass "all off" bsi detach
+is "$(texts):$(owns):$(cat /usr/lib/own/disk/x)" "a1b1c1:$theirs:here" "theirs stay"
+pass "a removal" bsi remove
+is "$(owns)" "$theirs" "leaves them as well"
+
 # what doctor says of package managers that have no hook
 unlike "$(bsi doctor)" "rpm keeps a database" "without another package manager doctor says nothing of it"
 mkdir -p /var/lib/rpm

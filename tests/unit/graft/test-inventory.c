@@ -24,7 +24,7 @@ static const char sample[] =
 	"115 27 0:42 /usr/lib/x /tree/usr/lib/x ro - erofs /run/bsi/image/scene-" HEX " ro\n"
 	"116 27 0:44 /usr/lib/z /usr/lib/z ro - erofs /dev/loop0 ro\n"
 	/* what an off left that was cut: y is not attached, whatever lies beneath */
-	"117 113 254:0 /usr/lib/y /usr/lib/y ro,nosymfollow - ext4 /dev/vda rw\n";
+	"117 113 254:0 /usr/lib/y /usr/lib/y ro,nodev,nodiratime,nosymfollow - ext4 /dev/vda rw\n";
 
 static void test_text_lists_what_is_attached(void **state)
 {

@@ -189,21 +189,26 @@ static void test_stack_and_place(void **state)
 static void test_lid_is_the_base_file_over_itself(void **state)
 {
 	static const char text[] = "1 0 8:1 /@ / rw - btrfs a rw\n"
-		"2 1 8:2 / /usr rw shared:1 - ext4 b rw\n"
+		"2 1 8:2 / /usr rw,relatime,nosymfollow shared:1 - ext4 b rw\n"
 		"3 2 0:42 /usr/lib/x /usr/lib/x ro - erofs /run/bsi/image/c-" HEX " ro\n"
-		"4 3 8:2 /lib/x /usr/lib/x ro,nosuid,nodev,nosymfollow shared:9 - ext4 b rw\n"
-		"5 4 8:2 /lib/x /usr/lib/x ro,nosymfollow - ext4 b rw\n"
-		"6 1 8:1 /@/opt/y /opt/y ro,nosymfollow,relatime - btrfs a rw\n"
+		"4 3 8:2 /lib/x /usr/lib/x ro,nosuid,nodev,nodiratime,nosymfollow shared:9 - ext4 b rw\n"
+		"5 4 8:2 /lib/x /usr/lib/x ro,nodev,nodiratime,nosymfollow - ext4 b rw\n"
+		"6 1 8:1 /@/opt/y /opt/y ro,nosymfollow,nodev,nodiratime - btrfs a rw\n"
 		/* none: another file, another file system, another place, no flag of ours, a flag that is longer */
-		"7 2 8:2 /lib/z /usr/lib/y ro,nosymfollow - ext4 b rw\n"
-		"8 2 8:1 /lib/z /usr/lib/z ro,nosymfollow - ext4 b rw\n"
-		"9 1 8:2 /lib/x /mnt/x ro,nosymfollow - ext4 b rw\n"
+		"7 2 8:2 /lib/z /usr/lib/y ro,nodev,nodiratime,nosymfollow - ext4 b rw\n"
+		"8 2 8:1 /lib/z /usr/lib/z ro,nodev,nodiratime,nosymfollow - ext4 b rw\n"
+		"9 1 8:2 /lib/x /mnt/x ro,nodev,nodiratime,nosymfollow - ext4 b rw\n"
 		"10 2 8:2 /lib/v /usr/lib/v ro,nosuid - ext4 b rw\n"
-		"11 2 8:2 /lib/w /usr/lib/w ro,nosymfollows - ext4 b rw\n"
-		"12 99 8:2 /lib/u /usr/lib/u ro,nosymfollow - ext4 b rw\n"
+		"11 2 8:2 /lib/w /usr/lib/w ro,nodev,nodiratime,nosymfollows - ext4 b rw\n"
+		"12 99 8:2 /lib/u /usr/lib/u ro,nodev,nodiratime,nosymfollow - ext4 b rw\n"
+		/* an owner's binds of a place on itself, hardened; the flags of a lid but for one */
+		"15 2 8:2 /lib/h /usr/lib/h ro,nosuid,nodev,noexec,noatime,nodiratime,nosymfollow - ext4 b rw\n"
+		"16 2 8:2 /lib/i /usr/lib/i rw,nosuid,nodev,noexec,relatime,nosymfollow - ext4 b rw\n"
+		"17 2 8:2 /lib/j /usr/lib/j ro,nodev,nodiratime,relatime,nosymfollow - ext4 b rw\n"
+		"18 2 8:2 /lib/k /usr/lib/k ro,nodiratime,nosymfollow - ext4 b rw\n"
 		/* a ring */
-		"13 14 8:9 /r /r ro,nosymfollow - ext4 b rw\n"
-		"14 13 8:9 /r /r ro,nosymfollow - ext4 b rw\n";
+		"13 14 8:9 /r /r ro,nodev,nodiratime,nosymfollow - ext4 b rw\n"
+		"14 13 8:9 /r /r ro,nodev,nodiratime,nosymfollow - ext4 b rw\n";
 	AUTO(mount_table) struct mount_table *table = parse(text, sizeof text - 1);
 
 	(void)state;

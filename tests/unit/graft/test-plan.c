@@ -153,9 +153,9 @@ static void test_plan_knows_lids(void **state)
 	static const char text[] = "1 0 8:1 / / rw shared:1 - ext4 a rw\n"
 		"2 1 0:2 /a /a ro shared:1 - erofs /run/bsi/image/c-" HEX_1 " ro\n"
 		"3 1 0:3 /b /b ro shared:1 - erofs /run/bsi/image/c-" HEX_1 " ro\n"
-		"4 3 8:1 /b /b ro,nosymfollow shared:1 - ext4 a ro\n"
-		"5 1 8:1 /c /c ro,nosymfollow shared:1 - ext4 a ro\n"
-		"6 1 8:1 /d /d ro,nosymfollow shared:1 - ext4 a ro\n"
+		"4 3 8:1 /b /b ro,nodev,nodiratime,nosymfollow shared:1 - ext4 a ro\n"
+		"5 1 8:1 /c /c ro,nodev,nodiratime,nosymfollow shared:1 - ext4 a ro\n"
+		"6 1 8:1 /d /d ro,nodev,nodiratime,nosymfollow shared:1 - ext4 a ro\n"
 		"7 6 8:5 / /d ro shared:1 - tmpfs x ro\n";
 	AUTO(mount_table) struct mount_table *table = NULL;
 	AUTO(graft_state) struct graft_state *now = NULL;
