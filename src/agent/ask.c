@@ -11,7 +11,9 @@ int ask_publisher(struct agent *a, const struct asking *asking, struct remote **
 	AUTO(remote) struct remote *remote = NULL;
 	int r;
 
-	r = context_begin_asking(a, &remote, reterr);
+	r = context_begin(a, reterr);
+	if (r == 0)
+		r = context_remote(a, &remote, reterr);
 	if (r == 0)
 		r = remote_refresh(remote, reterr);
 	if (r == 0)

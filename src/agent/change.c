@@ -328,7 +328,9 @@ int agent_run(struct agent *a, json_t **ret, struct error *reterr)
 	int r;
 
 	*ret = NULL;
-	r = context_begin_asking(a, &news.remote, reterr);
+	r = context_begin(a, reterr);
+	if (r == 0)
+		r = context_remote(a, &news.remote, reterr);
 	if (r < 0)
 		return r;
 	ask_or_offline(a, &news);

@@ -163,29 +163,6 @@ int context_remote(struct agent *a, struct remote **ret, struct error *reterr)
 	return r;
 }
 
-int context_begin_asking(struct agent *a, struct remote **ret, struct error *reterr)
-{
-	AUTO(remote) struct remote *ahead = NULL, *remote = NULL;
-	int r;
-
-	/* who is busy, not enrolled or damaged is told so before anybody is asked */
-	r = context_begin(a, reterr);
-	if (r == 0)
-		r = context_remote(a, &ahead, reterr);
-	if (r < 0)
-		return r;
-	store_unlock(a->store);
-	remote_look_ahead(ahead);
-	r = context_lock_again(a, reterr);
-	if (r == 0)
-		r = context_remote(a, &remote, reterr);
-	if (r < 0)
-		return r;
-	remote_inherit(remote, ahead);
-	*ret = take_ptr(remote);
-	return 0;
-}
-
 void installed_done(struct installed *i)
 {
 	generation_free(i->generation);

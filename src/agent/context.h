@@ -48,12 +48,6 @@ int context_lock_again(struct agent *a, struct error *reterr) MUST_CHECK;
 /* Where the device is enrolled; nothing is asked yet. */
 int context_remote(struct agent *a, struct remote **ret, struct error *reterr) MUST_CHECK;
 
-/*
- * Both, and what the repository answers: it is asked before the state is locked, so that
- * remote_refresh() takes no time.
- */
-int context_begin_asking(struct agent *a, struct remote **ret, struct error *reterr) MUST_CHECK;
-
 /* Who asks, and for what. */
 struct asking {
 	bool is_asked;      /* a person asks for an improvement now */

@@ -8,7 +8,6 @@
 
 #include "agent/context.h"
 #include "agent/status.h"
-#include "agent/trial.h"
 #include "base/utc.h"
 #include "fetch/url.h"
 #include "improvement/base_id.h"
@@ -17,60 +16,105 @@
 #include "trust/bounds.h"
 #include "trust/update.h"
 
-/* The repository, tried with trust files in memory. */
-struct candidate {
-	struct trial trial;
+#define TRIAL_FILES_MAX 16
+
+struct trial_file {
+	char *name;
+	struct buffer bytes;
+};
+
+/* Trust files in memory, and the repository that they are tried with. */
+struct trial {
+	struct trial_file files[TRIAL_FILES_MAX];
+	size_t n_files;
 	char *metadata_url;
 	struct fetch_session *session;
 };
 
-static void candidate_done(struct candidate *c)
+static void trial_done(struct trial *t)
 {
-	trial_done(&c->trial);
-	free(c->metadata_url);
-	fetch_session_free(c->session);
+	for (size_t i = 0; i < t->n_files; i++) {
+		free(t->files[i].name);
+		buffer_done(&t->files[i].bytes);
+	}
+	free(t->metadata_url);
+	fetch_session_free(t->session);
 }
 
-static int candidate_load(void *ctx, const char *name, size_t max_bytes, struct buffer *out)
+static struct trial_file *trial_find(struct trial *t, const char *name)
 {
-	return trial_load(&((struct candidate *)ctx)->trial, name, max_bytes, out);
+	for (size_t i = 0; i < t->n_files; i++)
+		if (strcmp(t->files[i].name, name) == 0)
+			return &t->files[i];
+	return NULL;
 }
 
-static int candidate_save(void *ctx, const char *name, const void *data, size_t len)
+static int trial_load(void *ctx, const char *name, size_t max_bytes, struct buffer *out)
 {
-	return trial_save(&((struct candidate *)ctx)->trial, name, data, len);
+	const struct trial_file *file = trial_find(ctx, name);
+
+	if (!file)
+		return -ENOENT;
+	if (file->bytes.len > max_bytes)
+		return -BSI_E_LIMIT;
+	buffer_put(out, file->bytes.data, file->bytes.len);
+	return out->err;
 }
 
-static int candidate_drop(void *ctx, const char *name)
+static int trial_save(void *ctx, const char *name, const void *data, size_t len)
 {
-	return trial_drop(&((struct candidate *)ctx)->trial, name);
+	struct trial *t = ctx;
+	struct trial_file *file = trial_find(t, name);
+
+	if (!file) {
+		if (t->n_files == TRIAL_FILES_MAX)
+			return -BSI_E_LIMIT;
+		file = &t->files[t->n_files];
+		file->name = strdup(name);
+		if (!file->name)
+			return -ENOMEM;
+		file->bytes = buffer_of(TRUST_TARGETS_MAX_BYTES);
+		t->n_files++;
+	}
+	buffer_clear(&file->bytes);
+	buffer_put(&file->bytes, data, len);
+	return file->bytes.err;
 }
 
-static int candidate_fetch(void *ctx, const char *url_path, size_t max_bytes, struct buffer *out,
+static int trial_drop(void *ctx, const char *name)
+{
+	struct trial_file *file = trial_find(ctx, name);
+
+	if (file)
+		buffer_clear(&file->bytes);
+	return 0;
+}
+
+static int trial_fetch(void *ctx, const char *url_path, size_t max_bytes, struct buffer *out,
 	struct error *reterr)
 {
-	struct candidate *c = ctx;
-	AUTO_FREE char *url = fetch_url_join(c->metadata_url, url_path);
+	struct trial *t = ctx;
+	AUTO_FREE char *url = fetch_url_join(t->metadata_url, url_path);
 
 	if (!url)
 		return -ENOMEM;
-	return fetch_get_buffer(c->session, url, max_bytes, out, NULL, reterr);
+	return fetch_get_buffer(t->session, url, max_bytes, out, NULL, reterr);
 }
 
 /* The repository answers, its metadata is signed under this root, and it serves this base. */
-static int try_repository(struct agent *a, struct candidate *c, struct trust_updater *updater,
+static int try_repository(struct agent *a, struct trial *t, struct trust_updater *updater,
 	const char *url, struct error *reterr)
 {
 	struct trust_target target = {0};
 	AUTO_FREE char *index = NULL;
 	int r;
 
-	c->metadata_url = fetch_url_join(url, "metadata");
-	if (!c->metadata_url)
+	t->metadata_url = fetch_url_join(url, "metadata");
+	if (!t->metadata_url)
 		return -ENOMEM;
-	r = fetch_session_new(NULL, &c->session, reterr);
+	r = fetch_session_new(NULL, &t->session, reterr);
 	if (r == 0 && a->settings.ca_file)
-		r = fetch_session_use_ca(c->session, a->settings.ca_file, reterr);
+		r = fetch_session_use_ca(t->session, a->settings.ca_file, reterr);
 	if (r == 0)
 		r = trust_updater_refresh(updater, reterr);
 	if (r == 0)
@@ -134,7 +178,7 @@ static int check_replace(struct agent *a, enum agent_enrol_flags flags, struct e
  * Another address of the same publisher may be enrolled at any time. Another publisher has letters
  * and builds of its own: what the one before attached would be taken for theirs.
  */
-static int check_publisher(struct agent *a, const struct trial *t, struct error *reterr)
+static int check_publisher(struct agent *a, struct trial *t, struct error *reterr)
 {
 	__attribute__((cleanup(installed_done))) struct installed installed = {0};
 	AUTO_DONE(buffer) struct buffer before = buffer_of(TRUST_ROOT_MAX_BYTES);
@@ -156,13 +200,13 @@ static int check_publisher(struct agent *a, const struct trial *t, struct error 
 int agent_enrol(struct agent *a, const char *url, const void *root, size_t root_len,
 	enum agent_enrol_flags flags, json_t **ret, struct error *reterr)
 {
-	__attribute__((cleanup(candidate_done))) struct candidate candidate = {0};
+	__attribute__((cleanup(trial_done))) struct trial trial = {0};
 	AUTO(trust_updater) struct trust_updater *updater = NULL;
-	struct trust_io io = {.ctx = &candidate,
-		.load = candidate_load,
-		.save = candidate_save,
-		.drop = candidate_drop,
-		.fetch = candidate_fetch};
+	struct trust_io io = {.ctx = &trial,
+		.load = trial_load,
+		.save = trial_save,
+		.drop = trial_drop,
+		.fetch = trial_fetch};
 	int r;
 
 	r = fetch_url_check(url, reterr);
@@ -170,20 +214,20 @@ int agent_enrol(struct agent *a, const char *url, const void *root, size_t root_
 		r = check_replace(a, flags, reterr);
 	if (r < 0)
 		return r;
-	r = trial_save(&candidate.trial, "root.json", root, root_len);
+	r = trial_save(&trial, "root.json", root, root_len);
 	if (r == 0)
 		r = trust_updater_new(&io, a->settings.now_utc_s, &updater, reterr);
 	if (r == 0 && !(flags & AGENT_ENROL_OFFLINE))
-		r = try_repository(a, &candidate, updater, url, reterr);
+		r = try_repository(a, &trial, updater, url, reterr);
 	/* nothing was touched until here */
 	if (r == 0)
 		r = store_lock(a->store, reterr);
 	if (r == 0)
 		r = check_replace(a, flags, reterr);
 	if (r == 0)
-		r = check_publisher(a, &candidate.trial, reterr);
+		r = check_publisher(a, &trial, reterr);
 	if (r == 0)
-		r = save(a, &candidate.trial, url, reterr);
+		r = save(a, &trial, url, reterr);
 	if (r < 0)
 		return r;
 	context_history(a, "enrolled", NULL, url);

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/answers.h"
-#include "agent/trial.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "fetch/url.h"
@@ -15,10 +13,12 @@
 #include "store/download.h"
 #include "store/settings.h"
 #include "store/trust_files.h"
-#include "trust/bounds.h"
 #include "trust/update.h"
 
-/* Others cannot load meanwhile, so a server must not be able to take long: slower is no service. */
+/*
+ * The state is locked while the repository is asked, and others wait to load while something loads, so
+ * a server must not be able to keep it for long: slower than this is no service.
+ */
 static const struct fetch_limits limits = {.connect_timeout_s = 30,
 	.low_speed_bytes = 2000,
 	.low_speed_s = 30,
@@ -38,9 +38,6 @@ struct remote {
 	struct digest index_digest;
 	struct buffer manifest; /* the last one that came, as it was signed; empty: none */
 	struct remote_traffic traffic;
-	struct trial *trial;     /* while it looks ahead; else NULL */
-	struct answers answers;  /* of who looked ahead */
-	struct digest seen;      /* what that was by */
 };
 
 void remote_free(struct remote *r)
@@ -54,7 +51,6 @@ void remote_free(struct remote *r)
 	fetch_session_free(r->session);
 	index_free(r->index);
 	buffer_done(&r->manifest);
-	answers_done(&r->answers);
 	free(r);
 }
 
@@ -80,12 +76,16 @@ static void count_traffic(struct remote *r, const struct fetch_result *result)
 	r->traffic.wire_received_bytes += result->wire_received_bytes;
 }
 
-static int ask(struct remote *r, const char *url, size_t max, struct buffer *out,
-	struct error *reterr)
+static int get_buffer(struct remote *r, const char *base_url, const char *path, size_t max,
+	struct buffer *out, struct error *reterr)
 {
 	struct fetch_result result = {0};
-	int e = session_of(r, reterr);
+	AUTO_FREE char *url = fetch_url_join(base_url, path);
+	int e;
 
+	if (!url)
+		return -ENOMEM;
+	e = session_of(r, reterr);
 	if (e < 0)
 		return e;
 	e = fetch_get_buffer(r->session, url, max, out, &result, reterr);
@@ -93,48 +93,19 @@ static int ask(struct remote *r, const char *url, size_t max, struct buffer *out
 	return e;
 }
 
-static int get_buffer(struct remote *r, const char *base_url, const char *path, size_t max,
-	struct buffer *out, struct error *reterr)
-{
-	AUTO_FREE char *url = fetch_url_join(base_url, path);
-	const struct answer *known;
-	struct error why = {0};
-	int e;
-
-	if (!url)
-		return -ENOMEM;
-	known = answers_find(&r->answers, url);
-	if (known)
-		return answer_tell(known, max, out, reterr);
-	e = ask(r, url, max, out, &why);
-	if (e < 0 && why.code != e)
-		(void)error_set(&why, e, "%s", error_text(e));
-	if (r->trial)
-		answers_add(&r->answers, url, out, e < 0 ? &why : NULL);
-	return e < 0 ? error_set(reterr, e, "%s", why.text) : 0;
-}
-
 static int io_load(void *ctx, const char *name, size_t max_bytes, struct buffer *out)
 {
-	const struct remote *r = ctx;
-
-	return r->trial ? trial_load(r->trial, name, max_bytes, out)
-			: store_trust_load(r->settings.store, name, max_bytes, out);
+	return store_trust_load(((struct remote *)ctx)->settings.store, name, max_bytes, out);
 }
 
 static int io_save(void *ctx, const char *name, const void *data, size_t len)
 {
-	const struct remote *r = ctx;
-
-	return r->trial ? trial_save(r->trial, name, data, len)
-			: store_trust_save(r->settings.store, name, data, len);
+	return store_trust_save(((struct remote *)ctx)->settings.store, name, data, len);
 }
 
 static int io_drop(void *ctx, const char *name)
 {
-	const struct remote *r = ctx;
-
-	return r->trial ? trial_drop(r->trial, name) : store_trust_drop(r->settings.store, name);
+	return store_trust_drop(((struct remote *)ctx)->settings.store, name);
 }
 
 static int io_fetch(void *ctx, const char *url_path, size_t max_bytes, struct buffer *out,
@@ -250,7 +221,7 @@ static int load_index(struct remote *r, struct error *reterr)
 	if (e < 0)
 		return e;
 
-	e = io_load(r, STORED_INDEX, INDEX_MAX_BYTES, &bytes);
+	e = store_trust_load(r->settings.store, STORED_INDEX, INDEX_MAX_BYTES, &bytes);
 	if (e < 0 && e != -ENOENT)
 		return error_set(reterr, e, "the stored index: %s", error_text(e));
 	if (e == 0 && check_target(&target, &bytes, INDEX_NAME, NULL) == 0)
@@ -264,7 +235,7 @@ static int load_index(struct remote *r, struct error *reterr)
 		e = take_index(r, &bytes, reterr);
 	if (e < 0)
 		return e;
-	e = io_save(r, STORED_INDEX, bytes.data, bytes.len);
+	e = store_trust_save(r->settings.store, STORED_INDEX, bytes.data, bytes.len);
 	return e < 0 ? error_set(reterr, e, "the index: %s", error_text(e)) : 0;
 }
 
@@ -280,51 +251,6 @@ int remote_refresh(struct remote *r, struct error *reterr)
 		return e;
 	}
 	return store_floor_set(r->settings.store, trust_updater_floor_utc_s(r->updater), reterr);
-}
-
-/* What the store's roles begin with, and so whether anybody has asked meanwhile. */
-static int look_seen(const struct remote *r, struct digest *ret)
-{
-	static const char *const names[] = {"root.json", "timestamp.json"};
-	AUTO_DONE(buffer) struct buffer bytes = buffer_of(2 * TRUST_ROOT_MAX_BYTES);
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		int e = store_trust_load(r->settings.store, names[i], TRUST_ROOT_MAX_BYTES, &bytes);
-
-		if (e < 0 && e != -ENOENT)
-			return e;
-	}
-	return digest_of(bytes.data, bytes.len, ret);
-}
-
-void remote_look_ahead(struct remote *r)
-{
-	struct trial trial = {.below = r->settings.store};
-	int e;
-
-	/* what cannot be read is told to who asks */
-	if (look_seen(r, &r->seen) < 0)
-		return;
-	r->trial = &trial;
-	e = trust_updater_refresh(r->updater, NULL);
-	if (e == 0)
-		e = load_index(r, NULL);
-	/* whatever went wrong is told to who asks */
-	(void)e;
-	r->trial = NULL;
-	trial_done(&trial);
-}
-
-void remote_inherit(struct remote *r, struct remote *ahead)
-{
-	struct digest seen;
-
-	if (look_seen(r, &seen) == 0 && digest_equal(&seen, &ahead->seen)) {
-		r->answers = ahead->answers;
-		ahead->answers = (struct answers){0};
-	}
-	r->session = take_ptr(ahead->session);
-	r->traffic = ahead->traffic;
 }
 
 int remote_offline(struct remote *r, struct error *reterr)

@@ -35,15 +35,6 @@ int remote_new(const struct remote_settings *settings, struct remote **ret,
 void remote_free(struct remote *r);
 DEFINE_FREEP(remote)
 
-/*
- * Without a lock, and changing nothing: ask for all that remote_refresh() will want, by the store as
- * it is now. After that the remote is only good for another one, made under the lock, to inherit what
- * was answered. What that one wants beside it, it asks for itself; and all of it if another process
- * has asked in between, for the answers may be older than what was seen then.
- */
-void remote_look_ahead(struct remote *r);
-void remote_inherit(struct remote *r, struct remote *ahead);
-
 /* Ask the repository for news and bring the index. Once. */
 int remote_refresh(struct remote *r, struct error *reterr) MUST_CHECK;
 /*

@@ -87,25 +87,26 @@ for rows in 0 -1 x 10001 '' 99999999999999999999999; do
 	like "$run_err" "takes a number from 1 to 10000, not '$rows'" "--rows '$rows' says what there is"
 done
 
-# who is at work: one that is stopped as soon as it has said so
-if command -v strace >/dev/null; then
-	strace -f -qq -o /dev/null -P /var/lib/bsi/lock -e trace=pwrite64 -e inject=pwrite64:signal=SIGSTOP:when=1 \
-		bsi config restart ask >/dev/null 2>&1 &
-	tracing=$!
-	working=
-	at_exit 'kill -KILL $working 2>/dev/null; kill $tracing 2>/dev/null'
-	while kill -0 $tracing 2>/dev/null; do
-		working=$(cut -d ' ' -f 1 /var/lib/bsi/lock)
-		grep -qs '^State:.[tT]' "/proc/$working/status" && break
-		sleep 0.05
-	done
-	run bsi remove
-	is "$run_status" 5 "while another one is at work"
-	like "$run_err" "'bsi config' \(process $working\) is changing the state" "it is named, with its process"
-	kill -KILL "$working"
-	wait $tracing 2>/dev/null
-	pass "and nothing is left of it" bsi remove
-else
-	skip "while another one is at work" "strace is not installed"
-fi
+# who is at work
+cat >"$tap_dir/silent.py" <<'END'
+import socket, time
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen()
+print(s.getsockname()[1], flush=True)
+kept = s.accept(); time.sleep(60)
+END
+ip link set lo up 2>/dev/null
+python3 "$tap_dir/silent.py" >"$tap_dir/port" &
+silent=$!
+at_exit 'kill $silent $working 2>/dev/null'
+until [[ -s $tap_dir/port ]]; do sleep 0.05; done
+bsi enroll "http://127.0.0.1:$(<"$tap_dir/port")" --offline --replace --root "$repo/metadata/1.root.json" >/dev/null
+bsi check >/dev/null 2>&1 &
+working=$!
+until grep -qs check /var/lib/bsi/lock; do sleep 0.05; done
+run bsi remove
+is "$run_status" 5 "while another one is at work"
+like "$run_err" "'bsi check' \(process $working\) is changing the state" "it is named, with its process"
+kill $silent $working
+wait $working 2>/dev/null
+pass "and nothing is left of it" bsi remove
 finish
