@@ -10,6 +10,8 @@
 #include "store/generation.h"
 #include "store/load.h"
 
+#define REMOVED_MEANWHILE "removed by the owner while it was loaded"
+
 /* The publisher's minimum, by the index last seen; the owner may insist. */
 static int check_minimum(struct agent *a, const char *letter, enum agent_remove_flags flags,
 	struct error *reterr)
@@ -42,22 +44,22 @@ static int check_minimum(struct agent *a, const char *letter, enum agent_remove_
 		index->minimum);
 }
 
-static int deny(struct agent *a, const struct manifest *m, const char *reason,
-	struct error *reterr)
+static int deny(struct agent *a, const char *base, const char *letter, uint64_t build,
+	const char *reason, struct error *reterr)
 {
 	int r;
 
-	r = store_denied_add(a->store, m->base, m->letter, m->build, reason, a->settings.now_utc_s,
-		reterr);
+	r = store_denied_add(
+		a->store, base, letter, build, reason, a->settings.now_utc_s, reterr);
 	if (r != -ENOSPC)
 		return r;
 	switch_free_space(a);
-	r = store_denied_add(a->store, m->base, m->letter, m->build, reason, a->settings.now_utc_s,
-		reterr);
+	r = store_denied_add(
+		a->store, base, letter, build, reason, a->settings.now_utc_s, reterr);
 	if (r != -ENOSPC)
 		return r;
 	/* a full disk must not keep code on a device that its owner wants off */
-	context_note(a, "(%s) may come back by itself: %s", m->letter, error_text(r));
+	context_note(a, "(%s) may come back by itself: %s", letter, error_text(r));
 	return 0;
 }
 
@@ -69,7 +71,7 @@ static int leave_for(struct agent *a, const struct installed *installed, uint64_
 	int r;
 
 	/* denied first: a cut after `current` must not let the next run take the letter again */
-	r = deny(a, m, reason, reterr);
+	r = deny(a, m->base, m->letter, m->build, reason, reterr);
 	if (r < 0)
 		return r;
 	r = switch_to(a, number, SWITCH_BACK, fit, graft, reterr);
@@ -82,16 +84,26 @@ static int leave_for(struct agent *a, const struct installed *installed, uint64_
 	return r;
 }
 
-/* What is on its way to this device was not seen by its owner yet, and is to be left as well. */
-static void stop_loading(struct agent *a)
+/*
+ * What is on its way to this device was not seen by its owner yet, and is to be left as well. It is
+ * denied here, for who loads it may end without having heard.
+ */
+static void stop_loading(struct agent *a, const char *reason)
 {
-	struct error who = {0};
-	int r = store_load_stop(a->store, &who);
+	struct load_name name;
+	struct error who = {0}, e = {0};
+	int r = store_load_look(a->store, &name, &who), denied = r;
 
+	if (r == 0)
+		return;
 	if (r > 0)
+		denied = deny(a, name.base, name.letter, name.build, reason, &e);
+	r = store_load_stop(a->store, denied < 0 ? NULL : &e);
+	if (denied >= 0 && r >= 0)
 		context_note(a, "%s; that is not taken", who.text);
-	else if (r < 0)
-		context_note(a, "%s", who.text);
+	else
+		context_note(a, "%s; it may come by itself: %s", who.text,
+			e.text[0] ? e.text : error_text(denied < 0 ? denied : r));
 }
 
 /*
@@ -111,7 +123,7 @@ static int remove_unknown(struct agent *a, struct error *damaged, json_t **ret,
 	r = switch_to(a, 0, SWITCH_BACK, NULL, &graft, reterr);
 	if (r < 0)
 		return r;
-	stop_loading(a);
+	stop_loading(a, REMOVED_MEANWHILE);
 	context_history(a, "removed", NULL, damaged->text);
 	return change_report(a, "removed", NULL, "what was installed cannot be read", &graft, ret,
 		reterr);
@@ -138,7 +150,7 @@ int agent_remove(struct agent *a, enum agent_remove_flags flags, json_t **ret,
 		r = switch_to(a, 0, SWITCH_BACK, NULL, &graft, reterr);
 		if (r < 0)
 			return r;
-		stop_loading(a);
+		stop_loading(a, REMOVED_MEANWHILE);
 		return change_report(a, change_was_made(&graft) ? "removed" : "nothing", NULL,
 			"nothing was installed", &graft, ret, reterr);
 	}
@@ -147,7 +159,7 @@ int agent_remove(struct agent *a, enum agent_remove_flags flags, json_t **ret,
 		r = leave_for(a, &installed, 0, NULL, "removed by the owner", &graft, reterr);
 	if (r < 0)
 		return r;
-	stop_loading(a);
+	stop_loading(a, REMOVED_MEANWHILE);
 	letter = installed.manifest->letter;
 	context_history(a, "removed", letter, "by the owner");
 	return change_report(a, "removed", letter, "by the owner", &graft, ret, reterr);
@@ -241,7 +253,7 @@ int agent_rollback(struct agent *a, enum agent_remove_flags flags, json_t **ret,
 			reterr);
 	if (r < 0)
 		return r;
-	stop_loading(a);
+	stop_loading(a, "rolled back by the owner while it was loaded");
 	context_history(a, "rolled-back", installed.manifest->letter, "by the owner");
 	return change_report(a, "rolled-back", letter, "by the owner", &graft, ret, reterr);
 }

@@ -7,14 +7,12 @@
 #include <string.h>
 
 #include "agent/unpack.h"
-#include "store/denied.h"
 #include "store/download.h"
 #include "store/image.h"
 #include "store/load.h"
 
 #define DECODE_ATTEMPTS 2U
 #define MEGABYTE 1e6
-#define REASON_WHO_MAX 128 /* more than a verb and a process take */
 
 /* For any base, or for the set that is here. */
 static bool is_meant(const struct fit_component *c, const struct payload *p)
@@ -218,34 +216,21 @@ struct errand {
 	void *ctx;
 };
 
-/* The owner left while this was on its way: it is a letter like the one that was left. */
-static int obey_owner(struct agent *a, const struct errand *errand, const struct error *who,
-	struct error *reterr)
-{
-	char reason[DENIED_REASON_MAX_BYTES];
-	struct error e = {0};
-
-	(void)snprintf(reason, sizeof reason, "%.*s came while it was loaded", REASON_WHO_MAX,
-		who->text);
-	if (store_denied_add(a->store, errand->base, errand->letter, errand->build, reason,
-		    a->settings.now_utc_s, &e) < 0)
-		context_note(a, "(%s) may come back by itself: %s", errand->letter, e.text);
-	return error_set(reterr, -BSI_E_DENIED, "(%s) is not taken: %s", errand->letter, reason);
-}
-
 static int run_errand(struct agent *a, const struct errand *errand, struct error *reterr)
 {
 	struct error who = {0}, again = {0};
 	int r, locked;
 
-	r = store_load_begin(a->store, reterr);
+	r = store_load_begin(a->store, errand->base, errand->letter, errand->build, reterr);
 	if (r < 0)
 		return r;
 	store_unlock(a->store);
 	r = errand->go(a, errand->ctx, reterr);
 	locked = context_lock_again(a, &again);
+	/* the owner left while this was on its way, and denied it */
 	if (locked == 0 && store_load_is_stopped(a->store, &who))
-		r = obey_owner(a, errand, &who, reterr);
+		r = error_set(reterr, -BSI_E_DENIED, "(%s) is not taken: %s came while it was loaded",
+			errand->letter, who.text);
 	store_load_end(a->store);
 	if (locked < 0)
 		return error_set(reterr, locked, "(%s) was loaded, and not taken: %s",

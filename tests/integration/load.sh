@@ -213,6 +213,23 @@ like "$(bsi status)" "taken off on this device" "the status says why"
 run bsi run
 is "$run_status $(text)" "0 a1" "the next run does, too"
 
+# who loads hears nothing of it
+find /var/lib/bsi -mindepth 1 -delete
+rm -rf /run/bsi
+bsi enroll "http://127.0.0.1:$port" --root "$repo/metadata/1.root.json" >/dev/null
+bsi config auto on >/dev/null
+begin run
+kill -STOP "$loading"
+run bsi remove
+is "$run_status" 0 "the owner says no to what a process loads that does not hear it" || diag "$run_err"
+like "$run_err" "is loading an improvement; that is not taken" "and is told that it is not taken"
+kill -KILL "$loading"
+wait "$loading" 2>/dev/null
+let_go
+run bsi run
+is "$run_status $(text)" "0 a1" "it is killed: the next run does not take it all the same" || diag "$run_err"
+like "$(bsi status)" "taken off on this device" "the status says why"
+
 # what was wanted is not wanted any more
 begin install b
 bsi base -- sh -c 'printf x >/usr/lib/hello/a.txt'

@@ -78,7 +78,7 @@ static int put_generation(struct store *s, uint8_t byte, const char *letter, uin
 /* What takes long is done without the lock of the state. */
 static int load(struct store *s, const struct scene *scene, uint8_t byte)
 {
-	int r = store_load_begin(s, NULL);
+	int r = store_load_begin(s, SCENE_BASE, "a", 1, NULL);
 
 	if (r < 0)
 		return r;

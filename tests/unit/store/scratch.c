@@ -81,7 +81,7 @@ struct store *scratch_lock(const struct scratch *scratch)
 	struct store *s = scratch_open(scratch);
 	struct error e = {0};
 
-	if (store_lock(s, &e) < 0 || store_load_begin(s, &e) < 0)
+	if (store_lock(s, &e) < 0 || store_load_begin(s, "debian:12:amd64", "b", 2, &e) < 0)
 		fail_msg("%s", e.text);
 	return s;
 }

@@ -22,6 +22,11 @@
 #include "store/settings.h"
 #include "store/trust_files.h"
 
+static int begin(struct store *s, struct error *reterr)
+{
+	return store_load_begin(s, "debian:12:amd64", "b", 2, reterr);
+}
+
 static void test_store_reads_a_fresh_directory_and_writes_nothing(void **state)
 {
 	AUTO(store) struct store *s = scratch_open(*state);
@@ -70,7 +75,7 @@ static void test_store_changes_need_the_lock(void **state)
 	assert_int_equal(store_trust_drop(s, "root.json"), -BSI_E_BUSY);
 	assert_int_equal(store_denied_add(s, "debian:12:amd64", "a", 1, "r", 0, NULL), -BSI_E_BUSY);
 	assert_int_equal(store_collect(s, NULL), -BSI_E_BUSY);
-	assert_int_equal(store_load_begin(s, NULL), -BSI_E_BUSY);
+	assert_int_equal(begin(s, NULL), -BSI_E_BUSY);
 	assert_int_equal(store_image_begin(s, &d, 5, &image, NULL), -BSI_E_BUSY);
 	assert_int_equal(store_download_open(s, &d, 5, &fd, &have, NULL), -BSI_E_BUSY);
 	assert_int_equal(store_download_done(s, &d), -BSI_E_BUSY);
@@ -310,17 +315,17 @@ static void test_store_load_excludes_and_leaves_the_state_free(void **state)
 	AUTO(store) struct store *first = scratch_lock(*state), *second = scratch_open(*state);
 	struct error e = {0};
 
-	assert_int_equal(store_load_begin(second, &e), -BSI_E_BUSY);
+	assert_int_equal(begin(second, &e), -BSI_E_BUSY);
 	store_unlock(first);
 	assert_int_equal(store_lock(second, &e), 0);
 	assert_false(store_is_locked(first));
 	assert_true(store_is_locked(second));
-	assert_int_equal(store_load_begin(second, &e), -BSI_E_BUSY);
+	assert_int_equal(begin(second, &e), -BSI_E_BUSY);
 	assert_non_null(strstr(e.text, "is loading an improvement"));
 	assert_int_equal(store_floor_set(first, 1, NULL), -BSI_E_BUSY);
 	store_load_end(first);
-	assert_int_equal(store_load_begin(second, &e), 0);
-	assert_int_equal(store_load_begin(second, &e), 0);
+	assert_int_equal(begin(second, &e), 0);
+	assert_int_equal(begin(second, &e), 0);
 }
 
 /* What another makes is nobody's leftover, and no image that nobody needs. */
@@ -354,31 +359,64 @@ static void test_store_load_is_left_alone(void **state)
 	assert_int_equal(scratch_count(scratch, "downloads", 0), 0);
 }
 
-static void test_store_load_is_stopped_by_name(void **state)
+static void test_store_load_is_looked_at_and_stopped(void **state)
 {
 	AUTO(store) struct store *first = scratch_lock(*state), *second = scratch_open(*state);
+	struct load_name name = {0};
 	struct error e = {0};
 
 	assert_false(store_load_is_stopped(first, NULL));
+	assert_int_equal(store_load_look(first, &name, &e), 0);
 	assert_int_equal(store_load_stop(first, &e), 0);
+	assert_false(store_load_is_stopped(first, NULL));
 	store_unlock(first);
+	assert_int_equal(store_load_look(second, &name, &e), -BSI_E_BUSY);
 	assert_int_equal(store_load_stop(second, &e), -BSI_E_BUSY);
 	store_set_purpose(second, "remove");
 	assert_int_equal(store_lock(second, NULL), 0);
-	assert_int_equal(store_load_stop(second, &e), 1);
+	assert_int_equal(store_load_look(second, &name, &e), 1);
 	assert_non_null(strstr(e.text, "is loading an improvement"));
-	assert_true(store_load_is_stopped(first, &e));
-	assert_non_null(strstr(e.text, "'bsi remove' (process "));
-	assert_int_equal(store_load_stop(second, &e), 1);
-	assert_true(store_load_is_stopped(first, &e));
+	assert_string_equal(name.base, "debian:12:amd64");
+	assert_string_equal(name.letter, "b");
+	assert_int_equal(name.build, 2);
+	assert_false(store_load_is_stopped(first, NULL));
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(store_load_stop(second, &e), 0);
+		assert_true(store_load_is_stopped(first, &e));
+		assert_non_null(strstr(e.text, "'bsi remove' (process "));
+		assert_int_equal(store_load_look(second, &name, &e), 1);
+	}
 	/* the next one is another matter */
 	store_load_end(first);
 	assert_false(store_load_is_stopped(first, NULL));
+	assert_int_equal(store_load_look(second, &name, &e), 0);
 	assert_int_equal(store_load_stop(second, &e), 0);
 	store_unlock(second);
 	assert_int_equal(store_lock(first, NULL), 0);
-	assert_int_equal(store_load_begin(first, NULL), 0);
+	assert_int_equal(store_load_begin(first, "x", "a", 1, NULL), -EINVAL);
+	assert_int_equal(store_load_begin(first, "debian:12:amd64", "a b", 1, NULL), -EINVAL);
+	assert_int_equal(begin(first, NULL), 0);
 	assert_false(store_load_is_stopped(first, NULL));
+}
+
+static void test_store_load_says_what_or_that_it_does_not(void **state)
+{
+	static const char *const bad[] = {"", "1 run", "1 run\n", "1 run\ndebian:12:amd64 2\n",
+		"1 run\ndebian:12:amd64 0 b\n", "1 run\ndebian:12:amd64 2x b\n",
+		"1 run\n../x 2 b\n", "1 run\ndebian:12:amd64 2 B\n",
+		"1 run\ndebian:12:amd64 99999999999999999999 b\n"};
+	const struct scratch *scratch = *state;
+	AUTO(store) struct store *first = scratch_lock(scratch), *second = scratch_open(scratch);
+	struct load_name name;
+	struct error e = {0};
+
+	store_unlock(first);
+	assert_int_equal(store_lock(second, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		scratch_write(scratch, "loading", bad[i], strlen(bad[i]));
+		assert_int_equal(store_load_look(second, &name, &e), -BSI_E_STATE);
+		assert_non_null(strstr(e.text, "does not say which"));
+	}
 }
 
 static void test_trust_files_are_kept_by_name(void **state)
@@ -423,7 +461,8 @@ int main(void)
 		TEST(test_store_lock_sweeps_leftovers),
 		TEST(test_store_load_excludes_and_leaves_the_state_free),
 		TEST(test_store_load_is_left_alone),
-		TEST(test_store_load_is_stopped_by_name),
+		TEST(test_store_load_is_looked_at_and_stopped),
+		TEST(test_store_load_says_what_or_that_it_does_not),
 		TEST(test_trust_files_are_kept_by_name),
 	};
 
