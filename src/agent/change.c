@@ -104,7 +104,7 @@ static int changed_each_time(struct error *reterr)
 		"each time that something was loaded, something else was wanted meanwhile");
 }
 
-/* What the decision says; CONTEXT_AGAIN if another one has to be made first. */
+/* What the decision says, and what that did; CONTEXT_AGAIN if another one has to be made first. */
 static int follow(struct agent *a, struct remote *remote, const struct decision *decision,
 	struct graft_report *graft, const char **ret_action, struct error *reterr)
 {
@@ -114,10 +114,12 @@ static int follow(struct agent *a, struct remote *remote, const struct decision 
 		return error_set(reterr, decision->code, "%s", decision->reason);
 	if (decision->action == DECISION_INSTALL) {
 		r = take_entry(a, remote, decision->entry, graft, reterr);
-		*ret_action = "installed";
+		if (r == 0)
+			*ret_action = "installed";
 	} else if (decision->entry) {
 		r = take_current(a, remote, graft, reterr);
-		*ret_action = change_word(graft);
+		if (r == 0)
+			*ret_action = change_word(graft);
 	}
 	return r;
 }

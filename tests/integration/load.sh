@@ -299,4 +299,15 @@ for slow in timestamp 'targets/.*index'; do
 	ended
 	is "$status $(text)" "0 a2" "it comes to its end" || diag "$err"
 done
+
+# the only letter that is left is withdrawn while it loads, and nobody named it
+fresh
+begin install
+publish withdraw a --action remove --reason "for the test" >/dev/null
+pass "another run hears that nothing is left" bsi run
+let_go
+ended
+is "$status $(text)" "0 a1" "withdrawn while it loaded: there is nothing to attach" || diag "$err"
+like "$out" "^nothing to do: no improvement is published" "and that is said"
+unlike "$(bsi history)" "installed" "nor is it told later that it was installed"
 finish
