@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "agent/ask.h"
 
-#include <string.h>
-
 #include "agent/status.h"
 
 int ask_publisher(struct agent *a, const struct asking *asking, struct remote **ret_remote,
@@ -27,18 +25,13 @@ int ask_publisher(struct agent *a, const struct asking *asking, struct remote **
 
 int ask_anew(struct agent *a, struct remote **remote, struct error *reterr)
 {
-	AUTO(device) struct device *device = NULL;
-	int r = device_read(a->root_fd, &device, reterr);
+	AUTO(remote) struct remote *now = NULL;
+	int r = context_remote(a, &now, reterr);
 
-	if (r == 0 && strcmp(device->base, a->device->base) == 0 && remote_is_newest(*remote))
+	if (r == 0 && remote_is_as(*remote, now))
 		return 0;
-	/* before the device that it borrows from */
 	remote_free(take_ptr(*remote));
-	if (r < 0)
-		return r;
-	device_free(a->device);
-	a->device = take_ptr(device);
-	r = context_remote(a, remote, reterr);
+	*remote = take_ptr(now);
 	return r < 0 ? r : 1;
 }
 

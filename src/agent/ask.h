@@ -11,8 +11,8 @@ int ask_publisher(struct agent *a, const struct asking *asking, struct remote **
 
 /*
  * After the state was not locked for a while (CONTEXT_AGAIN): *remote still says what is known, or
- * it is another one, of which nothing was asked yet, because another process has seen other news or
- * this is another base now. Decisions made before are void, for they may borrow from the old one.
+ * it is another one, of which nothing was asked yet, because another process has seen other news, or
+ * the repository or the base is another one now. Decisions made before are void, for they may borrow from the old one.
  *
  * Returns 0 if it is the same one, 1 if it is a new one, or an error, without any.
  */

@@ -119,6 +119,19 @@ int context_begin(struct agent *a, struct error *reterr)
 	return r < 0 ? r : store_lock(a->store, reterr);
 }
 
+/* The base is what it is under the lock. */
+static int read_device_again(struct agent *a, struct error *reterr)
+{
+	AUTO(device) struct device *device = NULL;
+	int r = device_read(a->root_fd, &device, reterr);
+
+	if (r < 0)
+		return r;
+	device_free(a->device);
+	a->device = take_ptr(device);
+	return 0;
+}
+
 int context_lock_again(struct agent *a, struct error *reterr)
 {
 	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
@@ -129,6 +142,10 @@ int context_lock_again(struct agent *a, struct error *reterr)
 		*reterr = (struct error){0};
 		r = store_lock(a->store, reterr);
 	} while (r == -BSI_E_BUSY && n_pauses++ < LOCK_PAUSES && nanosleep(&pause, NULL) == 0);
+	if (r == 0)
+		r = read_device_again(a, reterr);
+	if (r < 0)
+		store_unlock(a->store);
 	return r;
 }
 

@@ -42,7 +42,10 @@ int context_begin(struct agent *a, struct error *reterr) MUST_CHECK;
  */
 #define CONTEXT_AGAIN 1
 
-/* Lock the state again after a while without it; waits for others, who have it for moments. */
+/*
+ * Lock the state again after a while without it; waits for others, who have it for moments. The
+ * device is read anew, and what was borrowed from it is void. Not locked when it fails.
+ */
 int context_lock_again(struct agent *a, struct error *reterr) MUST_CHECK;
 
 /* Where the device is enrolled; nothing is asked yet. */

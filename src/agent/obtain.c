@@ -282,7 +282,7 @@ int obtain_manifest(struct agent *a, struct remote *remote, const struct index_e
 	struct error *reterr)
 {
 	struct listed listed = {remote, entry};
-	const struct errand errand = {.base = a->device->base,
+	const struct errand errand = {.base = remote_index(remote)->base,
 		.letter = entry->letter,
 		.build = entry->build,
 		.go = bring_manifest,

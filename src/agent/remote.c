@@ -13,6 +13,7 @@
 #include "store/download.h"
 #include "store/settings.h"
 #include "store/trust_files.h"
+#include "trust/bounds.h"
 #include "trust/update.h"
 
 /*
@@ -31,11 +32,12 @@ static const struct fetch_limits limits = {.connect_timeout_s = 30,
 struct remote {
 	struct remote_settings settings;
 	char *url;
+	char *base;
 	char *metadata_url, *targets_url;
 	struct trust_updater *updater;
 	struct fetch_session *session; /* made at the first request */
 	struct index *index;
-	struct digest index_digest;
+	struct digest seen; /* of the stored roles and index that the index here is by */
 	struct buffer manifest; /* the last one that came, as it was signed; empty: none */
 	struct remote_traffic traffic;
 };
@@ -45,6 +47,7 @@ void remote_free(struct remote *r)
 	if (!r)
 		return;
 	free(r->url);
+	free(r->base);
 	free(r->metadata_url);
 	free(r->targets_url);
 	trust_updater_free(r->updater);
@@ -130,9 +133,10 @@ int remote_new(const struct remote_settings *settings, struct remote **ret,
 	r->settings = *settings;
 	r->manifest = buffer_of(MANIFEST_MAX_BYTES);
 	r->url = strdup(settings->url);
+	r->base = strdup(settings->base);
 	r->metadata_url = fetch_url_join(settings->url, "metadata");
 	r->targets_url = fetch_url_join(settings->url, "targets");
-	if (!r->url || !r->metadata_url || !r->targets_url)
+	if (!r->url || !r->base || !r->metadata_url || !r->targets_url)
 		return -ENOMEM;
 	e = store_floor_get(settings->store, &floor_utc_s, reterr);
 	if (e < 0)
@@ -172,7 +176,7 @@ static int find_target(struct remote *r, const char *name, uint64_t max,
 	AUTO_FREE char *path = NULL;
 	int e;
 
-	e = base_id_target(r->settings.base, name, &path);
+	e = base_id_target(r->base, name, &path);
 	if (e < 0)
 		return error_set(reterr, e, "\"%s\" is no name of a target", name);
 	e = trust_updater_target(r->updater, path, ret, reterr);
@@ -192,15 +196,12 @@ static int take_index(struct remote *r, const struct buffer *bytes, struct error
 
 	e = index_decode(bytes->data, bytes->len, &index, reterr);
 	if (e < 0) {
-		error_prefix(reterr, "the index of %s", r->settings.base);
+		error_prefix(reterr, "the index of %s", r->base);
 		return e;
 	}
-	if (strcmp(index->base, r->settings.base) != 0)
+	if (strcmp(index->base, r->base) != 0)
 		return error_set(reterr, -BSI_E_BASE, "the index is for %s; this device is %s",
-			index->base, r->settings.base);
-	e = digest_of(bytes->data, bytes->len, &r->index_digest);
-	if (e < 0)
-		return e;
+			index->base, r->base);
 	index_free(r->index);
 	r->index = take_ptr(index);
 	return 0;
@@ -217,7 +218,7 @@ static int load_index(struct remote *r, struct error *reterr)
 	if (e == -BSI_E_MISSING)
 		return error_set(reterr, -BSI_E_BASE,
 			"this repository has no improvements for %s; is it the right one?",
-			r->settings.base);
+			r->base);
 	if (e < 0)
 		return e;
 
@@ -239,6 +240,22 @@ static int load_index(struct remote *r, struct error *reterr)
 	return e < 0 ? error_set(reterr, e, "the index: %s", error_text(e)) : 0;
 }
 
+/* What an index is by, for it to be seen whether another process has seen another one since. */
+static int look_seen(const struct remote *r, struct digest *ret)
+{
+	static const char *const names[] = {"root.json", "timestamp.json", STORED_INDEX};
+	AUTO_DONE(buffer) struct buffer bytes = buffer_of(
+		TRUST_ROOT_MAX_BYTES + TRUST_TIMESTAMP_MAX_BYTES + INDEX_MAX_BYTES);
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		int e = store_trust_load(r->settings.store, names[i], INDEX_MAX_BYTES, &bytes);
+
+		if (e < 0 && e != -ENOENT)
+			return e;
+	}
+	return digest_of(bytes.data, bytes.len, ret);
+}
+
 int remote_refresh(struct remote *r, struct error *reterr)
 {
 	int e;
@@ -250,6 +267,9 @@ int remote_refresh(struct remote *r, struct error *reterr)
 		error_prefix(reterr, "%s", r->url);
 		return e;
 	}
+	e = look_seen(r, &r->seen);
+	if (e < 0)
+		return error_set(reterr, e, "the stored roles: %s", error_text(e));
 	return store_floor_set(r->settings.store, trust_updater_floor_utc_s(r->updater), reterr);
 }
 
@@ -261,7 +281,8 @@ int remote_offline(struct remote *r, struct error *reterr)
 	e = store_trust_load(r->settings.store, STORED_INDEX, INDEX_MAX_BYTES, &bytes);
 	if (e < 0)
 		return error_set(reterr, e, "the stored index: %s", error_text(e));
-	return take_index(r, &bytes, reterr);
+	e = take_index(r, &bytes, reterr);
+	return e < 0 ? e : look_seen(r, &r->seen);
 }
 
 const struct index *remote_index(const struct remote *r)
@@ -269,16 +290,12 @@ const struct index *remote_index(const struct remote *r)
 	return r->index;
 }
 
-bool remote_is_newest(struct remote *r)
+bool remote_is_as(struct remote *r, const struct remote *now)
 {
-	AUTO_DONE(buffer) struct buffer bytes = buffer_of(INDEX_MAX_BYTES);
-	struct digest found;
+	struct digest seen;
 
-	if (!r->index ||
-		store_trust_load(r->settings.store, STORED_INDEX, INDEX_MAX_BYTES, &bytes) < 0 ||
-		digest_of(bytes.data, bytes.len, &found) < 0)
-		return false;
-	return digest_equal(&found, &r->index_digest);
+	return r->index && strcmp(r->url, now->url) == 0 && strcmp(r->base, now->base) == 0 &&
+	       look_seen(r, &seen) == 0 && digest_equal(&seen, &r->seen);
 }
 
 /* The manifest's bytes: asked for once, though they may be wanted again. */
@@ -326,9 +343,9 @@ int remote_manifest(struct remote *r, const struct index_entry *entry,
 		error_prefix(reterr, "%s", entry->manifest);
 		return e;
 	}
-	if (strcmp(m->base, r->settings.base) != 0)
+	if (strcmp(m->base, r->base) != 0)
 		return error_set(reterr, -BSI_E_BASE, "%s is for %s; this device is %s",
-			entry->manifest, m->base, r->settings.base);
+			entry->manifest, m->base, r->base);
 	if (strcmp(m->letter, entry->letter) != 0 || m->build != entry->build)
 		return error_set(reterr, -BSI_E_FORMAT,
 			"%s is (%s) build %" PRIu64 "; the index lists it as (%s) build %" PRIu64,

@@ -20,7 +20,7 @@
 struct remote_settings {
 	struct store *store;  /* borrowed; locked by the caller where news are asked for */
 	const char *url;      /* copied */
-	const char *base;     /* borrowed: whose index to read */
+	const char *base;     /* copied: whose index to read */
 	const char *ca_file;  /* NULL for the system's authorities */
 	int64_t now_utc_s;
 	fetch_progress *progress; /* of payloads; may be NULL */
@@ -48,10 +48,10 @@ int remote_offline(struct remote *r, struct error *reterr) MUST_CHECK;
 const struct index *remote_index(const struct remote *r);
 
 /*
- * Whether no other process has seen another index since. For who let go of the state meanwhile: if
- * one has, a new remote sees what is new.
+ * For who let go of the state meanwhile: whether what is known still is what a new remote, of which
+ * nothing was asked yet, would be by: repository, base, and what was seen last.
  */
-bool remote_is_newest(struct remote *r) MUST_CHECK;
+bool remote_is_as(struct remote *r, const struct remote *now) MUST_CHECK;
 
 /*
  * The manifest of an entry of the index, fetched and verified, made for this base and this letter

@@ -34,6 +34,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        with open(os.path.join(here, "hosts"), "a") as log:
+            log.write(self.headers.get("Host", "") + "\n")
         path = os.path.join(root, urllib.parse.unquote(self.path).lstrip("/"))
         is_payload = path.endswith((".delta", ".zst"))
         try:
@@ -310,4 +312,24 @@ ended
 is "$status $(text)" "0 a1" "withdrawn while it loaded: there is nothing to attach" || diag "$err"
 like "$out" "^nothing to do: no improvement is published" "and that is said"
 unlike "$(bsi history)" "installed" "nor is it told later that it was installed"
+
+# the repository is another one when it is loaded, of the same publisher
+fresh
+publish add --from "$packages/hello_1.0-1.deb" --to "$packages/hello_1.0-3.deb" >/dev/null 2>&1
+begin install
+bsi enroll "http://localhost:$port" --replace --root "$repo/metadata/1.root.json" >/dev/null
+rm -f "$tap_dir/hosts"
+let_go
+ended
+is "$status $(text)" "0 a3" "another repository was named while it loaded: it is attached" || diag "$err"
+like "$(cat "$tap_dir/hosts")" "localhost:$port" "and it was asked whether it is wanted"
+
+# the operating system is another one when it is loaded
+fresh
+begin install
+bsi base -- sed -i 's/^VERSION_ID=.*/VERSION_ID="99"/' /etc/os-release
+let_go
+ended
+is "$(text)" a1 "the base is another one when it is loaded: nothing is attached"
+like "$err" "99" "and why is said"
 finish
