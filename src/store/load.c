@@ -161,7 +161,7 @@ int store_load_look(const struct store *s, struct load_name *ret, struct error *
 int store_load_stop(struct store *s, struct error *reterr)
 {
 	AUTO_CLOSE int fd = -EBADF;
-	char self[HOLDER_TEXT_MAX + 1];
+	char self[HOLDER_TEXT_MAX], line[HOLDER_TEXT_MAX + 1];
 	struct stat st;
 	int r = store_check_locked(s, reterr);
 
@@ -171,10 +171,10 @@ int store_load_stop(struct store *s, struct error *reterr)
 	if (fd == -ENOENT)
 		return 0;
 	holder_self(s, self);
-	(void)strcat(self, "\n");
+	(void)snprintf(line, sizeof line, "%s\n", self);
 	r = fd < 0 ? fd : fstat(fd, &st) < 0 ? -errno : 0;
 	if (r == 0)
-		r = file_pwrite_all(fd, self, strlen(self), (uint64_t)st.st_size);
+		r = file_pwrite_all(fd, line, strlen(line), (uint64_t)st.st_size);
 	return r < 0 ? error_set(reterr, r, "who loads cannot be told to stop: %s", error_text(r)) : 0;
 }
 
