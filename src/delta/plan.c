@@ -10,6 +10,7 @@
 #include "delta/derive.h"
 #include "delta/member.h"
 #include "delta/stream.h"
+#include "delta/stretch.h"
 #include "delta/window.h"
 
 #define TRAIN_SHIFT 3U
@@ -116,6 +117,16 @@ static int plan_align(const struct sides *s, bool is_plain, struct plan_part *pa
 	return r;
 }
 
+static uint64_t count_sent(const struct op *ops, size_t n)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (ops[i].rest == OP_REST_BYTES)
+			bytes += ops[i].rest_len;
+	return bytes;
+}
+
 /* Add a part to a plan. */
 static int plan_add(struct plan *p, const struct part *part, const struct sides *s, bool is_plain)
 {
@@ -136,9 +147,7 @@ static int plan_add(struct plan *p, const struct part *part, const struct sides 
 	}
 	p->n_parts++;
 	p->guess += guess;
-	for (size_t i = 0; i < add->n_ops; i++)
-		if (add->ops[i].rest == OP_REST_BYTES)
-			p->n_sent += add->ops[i].rest_len;
+	p->n_sent += count_sent(add->ops, add->n_ops);
 	return 0;
 }
 
@@ -422,6 +431,39 @@ static int contest_divided(struct contest *c)
 	return r;
 }
 
+/* The best way, if it is that of bytes alone, once more with longer copies. The last to be tried: it decides nothing. */
+static int contest_stretched(struct contest *c)
+{
+	const struct plan_part *part = &c->best.parts[0];
+	struct plan plan = c->best;
+	struct plan_old old = {0};
+	bool is_longer = false;
+	int r;
+
+	if (!c->has_best || !part->mode.is_plain || plan.divided || !plan.n_references)
+		return 0;
+	plan.parts = calloc(1, sizeof(*part));
+	plan.n_parts = plan.parts ? 1 : 0;
+	r = plan.parts ? plan_old_load(c->set, &plan, &old) : -ENOMEM;
+	if (r >= 0) {
+		plan.parts[0] = *part;
+		plan.parts[0].ops = malloc(part->n_ops * sizeof(*part->ops) + 1);
+		r = plan.parts[0].ops ? 0 : -ENOMEM;
+	}
+	if (r >= 0) {
+		struct plan_part *longer = &plan.parts[0];
+
+		memcpy(longer->ops, part->ops, part->n_ops * sizeof(*part->ops));
+		is_longer = stretch_copies(longer->ops, &longer->n_ops, old.data, old.len, c->f->data);
+		plan.n_sent = count_sent(longer->ops, longer->n_ops);
+	}
+	plan_old_done(&old);
+	if (r >= 0 && is_longer)
+		return contest_enter(c, &plan);
+	plan_done(&plan);
+	return r;
+}
+
 int plan_file(const struct delta_set *set, size_t file, bool careful, struct plan *ret)
 {
 	const struct delta_input_file *f = &set->files[file];
@@ -445,6 +487,8 @@ int plan_file(const struct delta_set *set, size_t file, bool careful, struct pla
 	}
 	if (r == 0 && f->n_references)
 		r = contest_divided(&c);
+	if (r >= 0)
+		r = contest_stretched(&c);
 	if (r < 0) {
 		plan_done(&c.best);
 		return r;
