@@ -143,10 +143,14 @@ is "$(status '.components[] | select(.name == "liblab1").state')" superseded "an
 run apt_do install --allow-downgrades liblab1=1.0-1
 is "$run_status:$(lab)" 0:202 "and back again" || diag "$run_out $run_err"
 
-systemctl stop bsi-boot.service
-is "$(lab)" 101 "stopping the boot unit takes everything off"
-systemctl start bsi-boot.service
-is "$(lab)" 202 "starting it attaches"
+# the path unit may be looking at what dpkg just did, and would attach behind the stop
+systemctl stop bsi-packages.path bsi-packages.service
+words() { journalctl -q --no-pager -n 20 -u bsi-boot.service -u bsi-packages.service; }
+run systemctl stop bsi-boot.service
+is "$run_status:$(lab)" 0:101 "stopping the boot unit takes everything off" || diag "$run_err $(words)"
+run systemctl start bsi-boot.service
+is "$run_status:$(lab)" 0:202 "starting it attaches" || diag "$run_err $(words)"
+pass "and the path unit looks again" systemctl -q is-active bsi-packages.path
 
 # a letter that will hang the next boot, by the unit of the timer, with restarts of its own
 run_free bsi config restart auto
