@@ -45,7 +45,7 @@ static int fill_mount(const struct mount_table *table, const struct mount_row *r
 		return -ENOMEM;
 	ret->id = row->id;
 	ret->parent_id = row->parent;
-	ret->seal = mount_row_seal(row);
+	ret->seal = component ? mount_row_seal(row) : GRAFT_MEASURED;
 	ret->dev = makedev(row->major, row->minor);
 	ret->visible = !mount_table_over(table, row);
 	ret->under_lid = is_under_lid(table, row);
