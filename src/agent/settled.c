@@ -18,7 +18,8 @@
 struct stamp {
 	struct digest digest;
 	int64_t newest_utc_s; /* when a base file changed last */
-	size_t n_mounts;      /* of ours */
+	size_t n_mounts;      /* of patched files */
+	size_t n_lids;        /* left by an off that was cut, or of one at work */
 };
 
 /*
@@ -88,7 +89,8 @@ static int stamp_make(struct agent *a, struct stamp *ret, struct mount_table **r
 	add_mounts(state->mounts, state->n_mounts, h);
 	add_mounts(state->lids, state->n_lids, h);
 	add_base(a, installed.manifest, h, ret);
-	ret->n_mounts = state->n_mounts + state->n_lids;
+	ret->n_mounts = state->n_mounts;
+	ret->n_lids = state->n_lids;
 	r = hasher_final(h, &ret->digest);
 	if (r == 0 && ret_table)
 		*ret_table = take_ptr(table);
@@ -103,6 +105,12 @@ static bool is_by_files(const struct fit *fit)
 			fit->components[i].match.verdict != MATCH_ABSENT)
 			return false;
 	return true;
+}
+
+/* Only the engine attaches, and one at a time: if none went since the change, they are those that it left. */
+static bool is_as_left(const struct graft_report *graft, const struct stamp *stamp)
+{
+	return stamp->n_lids == 0 && stamp->n_mounts >= graft->n_attached + graft->n_exchanged + graft->n_kept;
 }
 
 /* Whether every file of the improvement is here and attached, and nothing else is. */
@@ -128,14 +136,15 @@ static void leave_inventory(const struct agent *a, const struct mount_table *tab
 }
 
 void settled_mark(struct agent *a, uint64_t generation, const struct fit *fit,
-	const struct packages_stamp *packages)
+	const struct graft_report *graft, const struct packages_stamp *packages)
 {
 	AUTO(mount_table) struct mount_table *table = NULL;
 	AUTO_JSON json_t *document = NULL;
 	struct stamp stamp;
 
 	/* a file that changed since this run began may have changed after it was matched */
-	if (stamp_make(a, &stamp, &table) < 0 || stamp.newest_utc_s >= a->settings.now_utc_s)
+	if (stamp_make(a, &stamp, &table) < 0 || stamp.newest_utc_s >= a->settings.now_utc_s ||
+		!is_as_left(graft, &stamp))
 		return;
 	document = json_pack("{s:I, s:s, s:s, s:b, s:s, s:b}", "generation", (json_int_t)generation,
 		"base", a->device->base, "packages", packages->text, "by-files", is_by_files(fit),

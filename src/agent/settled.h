@@ -11,11 +11,16 @@
 #include "agent/context.h"
 #include "agent/fit.h"
 #include "agent/packages.h"
+#include "graft/change.h"
 
 /*
+ * To be called after a change. Nothing is marked where fewer mounts are left than it made or found: off
+ * needs no lock, and may have come behind it ('bsi detach', dpkg's hook).
+ *
  * fit: what was matched; NULL where nothing is installed
+ * graft: what the change reported
  * packages: as they were before anything was matched, so that a change in between shows
  */
 void settled_mark(struct agent *a, uint64_t generation, const struct fit *fit,
-	const struct packages_stamp *packages);
+	const struct graft_report *graft, const struct packages_stamp *packages);
 bool settled_is(struct agent *a);

@@ -78,7 +78,7 @@ static void finish(struct agent *a, uint64_t number, const struct fit *fit,
 	/* what is held, or lacks its image, is looked at again by the next run; what it came from stays */
 	if (outcome->gate.n_holds > 0 || !images_are_whole(fit) || fit_is_barred(fit))
 		return;
-	settled_mark(a, number, fit, fit ? &fit->packages : &now);
+	settled_mark(a, number, fit, &outcome->graft, fit ? &fit->packages : &now);
 	switch_free_space(a);
 }
 

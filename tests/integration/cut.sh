@@ -117,4 +117,25 @@ done
 isnt "$with_lids" 0 "detach: cuts that leave lids"
 is "$untrue" "" "the status calls attached what is, and nothing under a lid"
 is "$left" "" "the next attach, detach, dpkg or base view finds no lid in its way"
+
+# detach, which asks for no lock, in the middle of an attach: whatever comes of both, the next run looks
+bring a
+bsi detach
+total=$("$cutat" 0 bsi attach 2>&1 >/dev/null | tail -n 1)
+step=1
+((points == 0 || total <= 2 * points)) || step=$((total / (2 * points)))
+wrong= blind= off=0
+for ((n = 1; n <= total; n += step)); do
+	bring a
+	bsi detach
+	"$cutat" "$n!bsi detach" bsi attach >/dev/null 2>&1
+	now=$(texts)
+	[[ $now == a1b1 ]] && off=$((off + 1))
+	[[ $now =~ ^a[12]b[12]$ ]] || wrong+=" $n:$now"
+	bsi attach >/dev/null 2>&1
+	[[ $(texts):$(lids):$(mounts) == a2b2:0:2 ]] || blind+=" $n:$now:$(texts):$(mounts)"
+done
+isnt "$off" 0 "attach: a detach in its midst can be the last word"
+is "$wrong" "" "and each file is of one state"
+is "$blind" "" "the next attach is not told that all is done"
 finish
