@@ -73,6 +73,20 @@ device_hooks() {
 	hash -r
 }
 
+# `device_serve ARG... <HANDLER`: a web server on the loopback address, until the test ends; $port is its
+# port. HANDLER is Python that defines the class Handler; it finds the arguments in sys.argv.
+device_serve() {
+	cat - >"$tap_dir/server.py" <(printf '%s\n' \
+		'server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)' \
+		'print(server.server_port, flush=True)' 'server.serve_forever()')
+	mkfifo "$tap_dir/port"
+	# it complains of every transfer that a device breaks off
+	python3 "$tap_dir/server.py" "$@" >"$tap_dir/port" 2>/dev/null &
+	at_exit "kill $!"
+	# shellcheck disable=SC2034
+	read -r port <"$tap_dir/port"
+}
+
 device_status() {
 	bsi status --json | jq -r "$1"
 }

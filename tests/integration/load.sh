@@ -18,7 +18,7 @@ publish add --from "$packages/hello_1.0-1.deb" --to "$packages/hello_1.0-2.deb" 
 
 # A web server. Of a path that matches what the file `slow` says the first half comes at once; the
 # rest only when the file `open` is there, and until then, of a payload, what is fast enough.
-cat >"$tap_dir/server.py" <<'PY'
+device_serve "$repo" "$tap_dir" <<'PY'
 import http.server, os, re, sys, time, urllib.parse
 root, here = sys.argv[1], sys.argv[2]
 OPEN = os.path.join(here, "open")
@@ -70,16 +70,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
-
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-print(server.server_port, flush=True)
-server.serve_forever()
 PY
-mkfifo "$tap_dir/port"
-python3 "$tap_dir/server.py" "$repo" "$tap_dir" >"$tap_dir/port" 2>/dev/null &
-server=$!
-at_exit "kill $server"
-read -r port <"$tap_dir/port"
 
 text() { cat /usr/lib/hello/a.txt; }
 parts() { find /var/lib/bsi/downloads -type f | wc -l; }
@@ -202,11 +193,16 @@ ended
 is "$status $(text)" "10 a1" "and (b) is not attached either"
 like "$err" "'bsi rollback' \(process [0-9]+\) came while" "and why is said"
 
+# a device that was never here
+fresh() {
+	find /var/lib/bsi -mindepth 1 -delete
+	rm -rf /run/bsi
+	bsi enroll "http://127.0.0.1:$port" --root "$repo/metadata/1.root.json" >/dev/null
+	bsi config auto on >/dev/null
+}
+
 # by the timer that is no failure
-find /var/lib/bsi -mindepth 1 -delete
-rm -rf /run/bsi
-bsi enroll "http://127.0.0.1:$port" --root "$repo/metadata/1.root.json" >/dev/null
-bsi config auto on >/dev/null
+fresh
 begin run
 pass "the owner says no to what the timer loads" bsi remove
 ended
@@ -216,10 +212,7 @@ run bsi run
 is "$run_status $(text)" "0 a1" "the next run does, too"
 
 # who loads hears nothing of it
-find /var/lib/bsi -mindepth 1 -delete
-rm -rf /run/bsi
-bsi enroll "http://127.0.0.1:$port" --root "$repo/metadata/1.root.json" >/dev/null
-bsi config auto on >/dev/null
+fresh
 begin run
 kill -STOP "$loading"
 run bsi remove

@@ -14,7 +14,7 @@ device_repository
 publish add --from "$packages/hello_1.0-1.deb" --to "$packages/hello_1.0-2.deb" >/dev/null
 
 # A server that records every byte and plants what servers plant.
-cat >"$tap_dir/server.py" <<'PY'
+device_serve "$repo" "$tap_dir/requests" <<'PY'
 import http.server, os, sys, urllib.parse
 root, log = sys.argv[1], sys.argv[2]
 
@@ -43,16 +43,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
-
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-print(server.server_port, flush=True)
-server.serve_forever()
 PY
-mkfifo "$tap_dir/port"
-python3 "$tap_dir/server.py" "$repo" "$tap_dir/requests" >"$tap_dir/port" &
-server=$!
-at_exit "kill $server"
-read -r port <"$tap_dir/port"
 url=http://127.0.0.1:$port
 
 # `device NAME ARGS...`: bsi as another device: its own state and run directory
