@@ -30,6 +30,7 @@ enum agent_flags {
 	AGENT_BOOT = 1 << 1,       /* nothing runs yet that a change could disturb */
 	AGENT_SWITCHED_OFF = 1 << 2, /* nothing is to be attached in this boot */
 	AGENT_RESTART = 1 << 3,    /* after a change, restart what it is not in effect for */
+	AGENT_ASKED = 1 << 4,      /* the owner asks for it, whatever this boot gave up */
 };
 
 struct agent_settings {
@@ -90,6 +91,10 @@ int agent_install(struct agent *a, const char *letter, json_t **ret, struct erro
 int agent_run(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
 
 #define AGENT_SWITCHED_OFF_TEXT "bsi.attach=no on the kernel's command line"
+/* with the letter, which need not be the publisher's current one */
+#define AGENT_GAVE_UP_FORMAT                                                                       \
+	"the last boots with it did not complete, so this one goes on without it; "                \
+	"'bsi install %s' attaches it all the same"
 
 /* Make the mounts agree with `current` without asking anybody, as after packages changed. */
 int agent_attach(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;

@@ -7,6 +7,7 @@
 
 #include "agent/images.h"
 #include "agent/sealing.h"
+#include "agent/status.h"
 #include "base/bytes.h"
 #include "graft/dpkg_lock.h"
 #include "graft/held.h"
@@ -107,13 +108,26 @@ static void wish_component(struct wish *w, const struct fit_component *c)
 	layer->flags = w->flags;
 }
 
-/* The owner wants nothing attached in this boot: the improvement stays, and says why it is off. */
-static void leave_off(struct fit *fit)
+/* Nothing of it is to be attached in this boot: it stays the installed one, and says why it is off. */
+static void leave_off(struct fit *fit, const char *why, bool is_barred)
 {
-	for (size_t i = 0; fit && i < fit->n_components; i++)
-		if (fit->components[i].match.verdict == MATCH_SET)
-			(void)snprintf(fit->components[i].problem,
-				sizeof fit->components[i].problem, AGENT_SWITCHED_OFF_TEXT);
+	for (size_t i = 0; fit && i < fit->n_components; i++) {
+		struct fit_component *c = &fit->components[i];
+
+		if (c->match.verdict != MATCH_SET)
+			continue;
+		c->is_barred = is_barred;
+		(void)snprintf(c->problem, sizeof c->problem, "%s", why);
+	}
+}
+
+/* This boot gave it up. A boot decides anew, and its owner may insist. */
+static bool is_left_out(const struct agent *a, const struct fit *fit)
+{
+	uint64_t build = fit ? status_left_out(a) : 0;
+
+	return build != 0 && fit->manifest->build == build &&
+	       !(a->settings.flags & (AGENT_BOOT | AGENT_ASKED));
 }
 
 int attach_check_packages(const struct agent *a, struct error *reterr)
@@ -127,10 +141,17 @@ int attach_check_packages(const struct agent *a, struct error *reterr)
 
 static int measure_images(struct agent *a, struct fit *fit, struct error *reterr)
 {
+	char why[FIT_PROBLEM_MAX];
 	int r = 0;
 
 	if (a->settings.flags & AGENT_SWITCHED_OFF) {
-		leave_off(fit);
+		leave_off(fit, AGENT_SWITCHED_OFF_TEXT, false);
+		return 0;
+	}
+	if (is_left_out(a, fit)) {
+		(void)snprintf(why, sizeof why, AGENT_GAVE_UP_FORMAT, fit->manifest->letter);
+		leave_off(fit, why, true);
+		context_note(a, "(%s): %s", fit->manifest->letter, why);
 		return 0;
 	}
 	for (size_t i = 0; fit && r == 0 && i < fit->n_components; i++)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/change.h"
 #include "agent/exposed.h"
@@ -103,26 +104,50 @@ static int fall_back(struct agent *a, uint64_t generation, char *ret_reason, siz
 	return r;
 }
 
+/* What became of a boot, for the status. */
+struct outcome {
+	const char *action;
+	char reason[ERROR_TEXT_MAX];
+	uint64_t left_out; /* the build that it gave up; 0: none */
+	struct graft_report graft;
+};
+
+/* Current completed a boot once, so it stays: nothing but its owner attaches it in this boot. */
+static void give_up(struct agent *a, const struct boot_plan *plan, struct outcome *o)
+{
+	__attribute__((cleanup(installed_done))) struct installed installed = {0};
+	const struct manifest *m;
+	struct error why = {0};
+
+	o->action = "gave-up";
+	(void)!store_boot_set(a->store, &plan->count, NULL);
+	/* what cannot be read is attached by nobody */
+	if (context_installed(a, &installed, &why) < 0) {
+		(void)snprintf(o->reason, sizeof o->reason, "%s", why.text);
+		return;
+	}
+	m = installed.manifest;
+	(void)snprintf(o->reason, sizeof o->reason, AGENT_GAVE_UP_FORMAT, m->letter);
+	o->left_out = m->build;
+}
+
 static int attach_planned(struct agent *a, const struct boot_facts *facts,
-	const struct boot_plan *plan, const char **ret_action, struct graft_report *graft,
-	struct error *reterr)
+	const struct boot_plan *plan, struct outcome *o, struct error *reterr)
 {
 	uint64_t current = 0;
 	int r = count_attempt(a, facts, plan, reterr);
 
 	if (r == 0)
-		r = take_current(a, NULL, graft, reterr);
+		r = take_current(a, NULL, &o->graft, reterr);
 	if (r == 0)
 		r = store_current_get(a->store, &current, reterr);
 	/* what was withdrawn, and what is for another base, is left instead of attached */
 	if (r == 0 && current == 0)
-		*ret_action = "nothing";
+		o->action = "nothing";
 	return r;
 }
 
-/* Returns what was done as a word for the status, NULL after an error. */
-static int boot(struct agent *a, const char **ret_action, char *reason, size_t reason_len,
-	struct graft_report *graft, struct error *reterr)
+static int boot(struct agent *a, struct outcome *o, struct error *reterr)
 {
 	struct boot_facts facts;
 	struct boot_plan plan;
@@ -136,42 +161,38 @@ static int boot(struct agent *a, const char **ret_action, char *reason, size_t r
 	if (r < 0)
 		return r;
 	plan = boot_plan_make(&facts);
-	*ret_action = "attached";
+	o->action = "attached";
 	switch (plan.action) {
 	case BOOT_ATTACH:
-		return attach_planned(a, &facts, &plan, ret_action, graft, reterr);
+		return attach_planned(a, &facts, &plan, o, reterr);
 	case BOOT_FALL_BACK:
-		*ret_action = "fell-back";
-		r = fall_back(a, plan.generation, reason, reason_len, reterr);
+		o->action = "fell-back";
+		r = fall_back(a, plan.generation, o->reason, sizeof o->reason, reterr);
 		if (r < 0)
 			return r;
 		facts.current = plan.generation;
 		plan = boot_plan_make(&facts);
-		return facts.current == 0 ? take_current(a, NULL, graft, reterr)
-					  : attach_planned(a, &facts, &plan, ret_action, graft, reterr);
+		return facts.current == 0 ? take_current(a, NULL, &o->graft, reterr)
+					  : attach_planned(a, &facts, &plan, o, reterr);
 	case BOOT_GIVE_UP:
-		*ret_action = "gave-up";
-		(void)snprintf(reason, reason_len,
-			"the last boots with it did not complete, so this one went on without it");
-		(void)!store_boot_set(a->store, &plan.count, NULL);
+		give_up(a, &plan, o);
 		return 0;
 	case BOOT_SKIP:
-		*ret_action = "skipped";
-		(void)snprintf(reason, reason_len, AGENT_SWITCHED_OFF_TEXT);
+		o->action = "skipped";
+		(void)snprintf(o->reason, sizeof o->reason, AGENT_SWITCHED_OFF_TEXT);
 		return 0;
 	case BOOT_NOTHING:
 	default:
-		*ret_action = "nothing";
+		o->action = "nothing";
 		return 0;
 	}
 }
 
 int agent_boot(struct agent *a, json_t **ret, struct error *reterr)
 {
-	struct graft_report graft = {0};
+	struct outcome o = {0};
 	struct error why = {0};
-	char reason[ERROR_TEXT_MAX] = "";
-	const char *action = NULL;
+	const char *reason;
 	int r;
 
 	*ret = NULL;
@@ -180,18 +201,18 @@ int agent_boot(struct agent *a, json_t **ret, struct error *reterr)
 		a->settings.flags = (enum agent_flags)(a->settings.flags & ~(unsigned)AGENT_BOOT);
 		return agent_attach(a, ret, reterr);
 	}
-	r = boot(a, &action, reason, sizeof reason, &graft, &why);
+	r = boot(a, &o, &why);
 	if (r < 0) {
-		const char *text = why.text[0] ? why.text : error_text(r);
-
-		status_keep_boot(a, "failed", text);
-		context_history(a, "boot-failed", NULL, text);
-		return error_set(reterr, r, "%s", text);
+		reason = why.text[0] ? why.text : error_text(r);
+		status_keep_boot(a, "failed", reason, 0);
+		context_history(a, "boot-failed", NULL, reason);
+		return error_set(reterr, r, "%s", reason);
 	}
-	status_keep_boot(a, action, reason[0] ? reason : NULL);
+	reason = o.reason[0] ? o.reason : NULL;
+	status_keep_boot(a, o.action, reason, o.left_out);
 	/* renews the status for everybody; a boot has nothing to tell where nothing is installed */
-	r = change_report(a, action, NULL, reason[0] ? reason : NULL, &graft, ret, reterr);
-	if (r == 0 && action[0] == 'n' && !reason[0]) {
+	r = change_report(a, o.action, NULL, reason, &o.graft, ret, reterr);
+	if (r == 0 && strcmp(o.action, "nothing") == 0 && !reason) {
 		json_decref(*ret);
 		*ret = NULL;
 	}

@@ -135,6 +135,7 @@ int agent_install(struct agent *a, const char *letter, json_t **ret, struct erro
 	unsigned rounds = 0;
 	int r;
 
+	a->settings.flags |= AGENT_ASKED;
 	r = ask_publisher(a, &asking, &remote, &decision, reterr);
 	if (r == 0)
 		r = follow(a, remote, &decision, &graft, &action, reterr);
@@ -149,6 +150,7 @@ int agent_install(struct agent *a, const char *letter, json_t **ret, struct erro
 		return r;
 	if (decision.entry) {
 		taken = decision.entry->letter;
+		status_take_in(a, decision.entry->build);
 		r = store_denied_drop(a->store, a->device->base, decision.entry->build, reterr);
 		if (r < 0)
 			return r;

@@ -81,6 +81,7 @@ int fit_open(int root_fd, const struct manifest *manifest, struct fit **ret, str
 	if (!fit)
 		return -ENOMEM;
 	raise_descriptor_limit();
+	fit->manifest = manifest;
 	fit->packages = packages_stamp(root_fd);
 	fit->components = calloc(manifest->n_components + 1, sizeof *fit->components);
 	if (!fit->components)

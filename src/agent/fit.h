@@ -22,11 +22,12 @@ struct fit_component {
 	struct match match;
 	int *files; /* n_files of the component; -EBADF where the base has no such file */
 	int image_fd; /* its image, measured through this descriptor; -EBADF until then */
-	bool is_barred; /* the owner lets it not be attached as it could be: it goes off too */
+	bool is_barred; /* it is not to be attached now, as the problem says: it goes off too */
 	char problem[FIT_PROBLEM_MAX]; /* it fits, and still cannot be attached; empty if it can */
 };
 
 struct fit {
+	const struct manifest *manifest; /* borrowed */
 	struct fit_component *components; /* as many as the manifest has, in its order */
 	size_t n_components;
 	struct packages_stamp packages; /* as the packages were before the first file was read */

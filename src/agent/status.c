@@ -14,7 +14,7 @@
 
 #define PUBLIC_NAME "status.json"
 #define LAST_NAME "last.json"
-
+#define LEFT_OUT "left_out"
 
 static json_t *last_load(const struct agent *a)
 {
@@ -68,13 +68,34 @@ void status_keep_packages(struct agent *a, const struct packages_stamp *packages
 	run_dir_save(a->settings.run, LAST_NAME, last, 0600);
 }
 
-void status_keep_boot(struct agent *a, const char *action, const char *reason)
+void status_keep_boot(struct agent *a, const char *action, const char *reason, uint64_t left_out)
 {
 	AUTO_JSON json_t *last = last_load(a);
+	json_t *boot = json_pack("{s:o, s:s, s:s?}", "utc", utc_json(a->settings.now_utc_s),
+		"action", action, "reason", reason);
 
-	(void)json_object_set_new(last, "boot",
-		json_pack("{s:o, s:s, s:s?}", "utc", utc_json(a->settings.now_utc_s), "action", action,
-			"reason", reason));
+	if (left_out != 0)
+		(void)json_object_set_new(boot, LEFT_OUT, json_integer((json_int_t)left_out));
+	(void)json_object_set_new(last, "boot", boot);
+	run_dir_save(a->settings.run, LAST_NAME, last, 0600);
+}
+
+uint64_t status_left_out(const struct agent *a)
+{
+	AUTO_JSON json_t *last = last_load(a);
+	const json_t *boot = json_object_get(last, "boot");
+
+	return (uint64_t)json_integer_value(json_object_get(boot, LEFT_OUT));
+}
+
+void status_take_in(struct agent *a, uint64_t build)
+{
+	AUTO_JSON json_t *last = NULL;
+
+	if (build == 0 || status_left_out(a) != build)
+		return;
+	last = last_load(a);
+	(void)json_object_del(json_object_get(last, "boot"), LEFT_OUT);
 	run_dir_save(a->settings.run, LAST_NAME, last, 0600);
 }
 

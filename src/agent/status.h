@@ -5,8 +5,8 @@
  * everybody in the run directory without what only root may know.
  *
  * The run directory also holds "last.json" (root alone): what the last attach and the last check
- * found. It is a cache of facts that cost work to find; without it the status says less, and
- * nothing is decided by it.
+ * found. It is a cache of facts that cost work to find; without it the status says less. One thing
+ * is decided by it, for it lasts as long as this boot: which letter the boot gave up.
  */
 #include "agent/context.h"
 #include "agent/attach.h"
@@ -60,8 +60,12 @@ void status_keep_packages(struct agent *a, const struct packages_stamp *packages
 void status_keep_attach(struct agent *a, uint64_t generation, const struct fit *fit,
 	const struct attach_outcome *outcome);
 /* Remember what became of the attach at boot: "attached", "fell-back", "gave-up", "skipped", "failed",
- * "nothing"; reason may be NULL. */
-void status_keep_boot(struct agent *a, const char *action, const char *reason);
+ * "nothing"; reason may be NULL. left_out: the build of the letter that "gave-up" is about, or 0. */
+void status_keep_boot(struct agent *a, const char *action, const char *reason, uint64_t left_out);
+/* The build that this boot gave up and that nobody asked for since; 0 if none. */
+uint64_t status_left_out(const struct agent *a);
+/* The owner asked for that build, and it was taken. */
+void status_take_in(struct agent *a, uint64_t build);
 
 /* Remember why the repository could not be asked; a check that succeeds forgets it. */
 void status_keep_failure(struct agent *a, const struct error *why);

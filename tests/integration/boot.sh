@@ -9,7 +9,7 @@ device_in_lab "$0"
 
 cut_points=12
 mkdir -p "$packages"
-for version in 1 2 3 9; do
+for version in 1 2 3 9 10; do
 	device_package lab-boot "1.0-$version" usr/lib/lab-boot/a="a$version" usr/lib/lab-boot/b="b$version"
 done
 device_package lab-other 1.0-1 usr/share/lab-other=1
@@ -137,8 +137,37 @@ done
 reboot
 run bsi attach --boot
 is "$run_status:$(sees)" 0:a1b1 "what completed a boot and hangs two is left out of one"
-like "$(bsi status)" "did not complete" "and the status says why"
+gave_up="not attached since boot: the last boots with it did not complete, so this one goes on without it; 'bsi install a' attaches it all the same"
+like "$(bsi status)" "$gave_up" "and the status says why"
+is "$(device_status '"\(.boot.action) \(.boot.left_out) \(.boot.reason)"')" "gave-up 1 ${gave_up#*: }" "to programs as well"
 bsi boot-complete
+for verb in run attach; do
+	run bsi $verb
+	is "$run_status:$(sees)" 0:a1b1 "nor does 'bsi $verb' attach it in this boot" || diag "$run_err"
+	like "$run_err" "\\(a\\): ${gave_up#*: }" "and says why"
+	like "$(bsi status)" "${gave_up#*: }" "as the status does after 'bsi $verb'"
+done
+is "$(device_status '.components[0] | "\(.state) \(.reason)"')" "detached ${gave_up#*: }" "of the component too"
+run dpkg -i "$packages/lab-boot_1.0-1.deb"
+is "$run_status:$(sees)" 0:a1b1 "nor does dpkg's hook" || diag "$run_out$run_err"
+run bsi install a
+is "$run_status:$(sees)" 0:a2b2 "the owner attaches it" || diag "$run_err"
+is "$(device_status '"\(.state) \(.boot.action) \(.boot.left_out)"')" "protected gave-up null" "and the status says so"
+pass "what comes behind it" bsi attach
+is "$(sees)" a2b2 "leaves it attached"
+for attempt in 1 2; do
+	reboot
+	bsi attach --boot >/dev/null
+done
+reboot
+bsi attach --boot >/dev/null
+bsi boot-complete
+is "$(sees):$(device_status .boot.action)" a1b1:gave-up "once more it is left out of one"
+publish add --from "$packages/lab-boot_1.0-1.deb" --to "$packages/lab-boot_1.0-10.deb" >/dev/null
+run bsi run
+is "$run_status:$(sees)" 0:a10b10 "a newer letter is another matter" || diag "$run_err"
+run bsi rollback
+is "$run_status:$(sees)" 0:a1b1 "who goes back from it has the one that is left out" || diag "$run_err"
 reboot
 bsi attach --boot >/dev/null
 is "$(sees)" a2b2 "but it is not left for good"
