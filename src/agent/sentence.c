@@ -38,6 +38,11 @@ static struct due due_of(const struct status_facts *f)
 	return due;
 }
 
+static const char *not_attached(const struct status_facts *f)
+{
+	return f->was_attached_since_boot ? "not attached" : "not attached since boot";
+}
+
 #define SAY(...) ((void)snprintf(ret_sentence, STATUS_SENTENCE_MAX, __VA_ARGS__))
 
 static enum status_state say_base(const struct status_facts *f,
@@ -76,9 +81,10 @@ enum status_state status_sentence(const struct status_facts *f,
 	if (!f->letter)
 		return say_base(f, ret_sentence);
 	if (f->n_detached > 0 && f->n_attached == 0) {
-		SAY("%s (%s): not attached%s%s%s; 'bsi run' attaches it", f->base_name, f->letter,
-			f->was_attached_since_boot ? "" : " since boot",
-			f->why_detached ? ": " : "", f->why_detached ? f->why_detached : "");
+		/* a reason says itself what helps; 'bsi run' need not */
+		SAY("%s (%s): %s%s%s", f->base_name, f->letter, not_attached(f),
+			f->why_detached ? ": " : "; ",
+			f->why_detached ? f->why_detached : "'bsi run' attaches it");
 		return STATUS_DETACHED;
 	}
 	if (f->is_withdrawn) {
@@ -100,7 +106,7 @@ enum status_state status_sentence(const struct status_facts *f,
 	if (f->n_open > 0) {
 		SAY("%s (%s): %s: %s does not fit this device's files, its CVEs stay open",
 			f->base_name, f->letter,
-			f->n_attached > 0 ? "attached in part" : "not attached", f->first_open);
+			f->n_attached > 0 ? "attached in part" : not_attached(f), f->first_open);
 		return STATUS_PARTIAL;
 	}
 	if (!f->is_scanned) {

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/deadline.h"
 #include "agent/exposed.h"
 #include "agent/run_dir.h"
+#include "agent/sealing.h"
 #include "agent/settled.h"
 #include "base/utc.h"
 #include "store/settings.h"
@@ -30,11 +32,18 @@ static json_t *utc_json(int64_t utc_s)
 
 static json_t *verdict_json(const struct fit_component *c)
 {
-	const char *reason = c->problem[0] ? c->problem : c->match.reason;
+	const char *problem = c->problem[0] ? c->problem : NULL;
 
-	return json_pack("{s:s, s:s, s:s, s:s?, s:s?}", "name", c->component->name, "verdict",
-		match_verdict_text(c->match.verdict), "reason", reason, "path", c->match.path, "set",
+	return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?}", "name", c->component->name, "verdict",
+		match_verdict_text(c->match.verdict), "reason",
+		problem ? problem : c->match.reason, "problem", problem, "path", c->match.path, "set",
 		c->match.verdict == MATCH_SET ? c->component->sets[c->match.set].name : NULL);
+}
+
+/* Whether something was attached since the boot. */
+static bool was_attached(const json_t *last)
+{
+	return json_is_true(json_object_get(json_object_get(last, "attach"), "attached"));
 }
 
 void status_keep_attach(struct agent *a, uint64_t generation, const struct fit *fit,
@@ -42,6 +51,7 @@ void status_keep_attach(struct agent *a, uint64_t generation, const struct fit *
 {
 	AUTO_JSON json_t *last = last_load(a), *verdicts = json_array(), *held = json_array();
 	const struct graft_report *report = &outcome->graft;
+	bool was = was_attached(last) || report->n_attached + report->n_exchanged + report->n_kept > 0;
 
 	for (size_t i = 0; fit && i < fit->n_components; i++)
 		(void)json_array_append_new(verdicts, verdict_json(&fit->components[i]));
@@ -52,8 +62,8 @@ void status_keep_attach(struct agent *a, uint64_t generation, const struct fit *
 	(void)json_object_set_new(last, "packages",
 		json_string(fit ? fit->packages.text : packages_stamp(a->root_fd).text));
 	(void)json_object_set_new(last, "attach",
-		json_pack("{s:I, s:o, s:O, s:O, s:b, s:I, s:I}", "generation",
-			(json_int_t)generation, "utc", utc_json(a->settings.now_utc_s), "verdicts",
+		json_pack("{s:I, s:o, s:b, s:O, s:O, s:b, s:I, s:I}", "generation",
+			(json_int_t)generation, "utc", utc_json(a->settings.now_utc_s), "attached", was, "verdicts",
 			verdicts, "held", held, "loop",
 			report->loop, "unshared", (json_int_t)report->n_unshared, "below",
 			(json_int_t)report->n_below));
@@ -264,6 +274,7 @@ struct composing {
 	json_t *last;
 	struct error damaged; /* why what is installed cannot be read; no text if it can */
 	struct status_facts facts;
+	char obstacle[FIT_PROBLEM_MAX]; /* to a run; no text if none is known */
 	struct deadline deadline; /* of what is held */
 	json_t *components, *fixed, *open;
 };
@@ -313,8 +324,10 @@ static int compose_component(struct composing *x, const struct component *c)
 			x->facts.first_open = c->name;
 		r = append_texts(x->open, c->cves, c->n_cves);
 	} else {
-		if (x->facts.n_detached++ == 0)
+		if (x->facts.n_detached++ == 0) {
 			x->facts.first_detached = c->name;
+			x->facts.why_detached = json_string_value(json_object_get(v, "problem"));
+		}
 		r = append_texts(x->open, c->cves, c->n_cves);
 	}
 	return r;
@@ -494,6 +507,22 @@ static bool is_reason_for_base(const char *id)
 	return id != NULL;
 }
 
+/* Nobody said yet why it is off; whether a run would attach it can be known all the same. */
+static void look_at_obstacle(struct composing *x)
+{
+	const struct agent *a = x->a;
+
+	if (a->settings.flags & AGENT_SWITCHED_OFF)
+		(void)snprintf(x->obstacle, sizeof x->obstacle, AGENT_SWITCHED_OFF_TEXT);
+	else if (access(a->settings.state, W_OK) < 0)
+		(void)snprintf(x->obstacle, sizeof x->obstacle, "%s: %s", a->settings.state,
+			error_text(-errno));
+	else if (sealing_look(a, x->obstacle, NULL) < 0)
+		x->obstacle[0] = '\0';
+	if (x->obstacle[0])
+		x->facts.why_detached = x->obstacle;
+}
+
 static void compose_facts(struct composing *x, const json_t *exposure)
 {
 	const json_t *check = json_object_get(x->last, "check");
@@ -502,10 +531,12 @@ static void compose_facts(struct composing *x, const json_t *exposure)
 	f->base_name = x->a->device->name;
 	f->damage = x->damaged.text[0] ? x->damaged.text : NULL;
 	f->letter = x->installed.manifest ? x->installed.manifest->letter : NULL;
-	f->was_attached_since_boot = json_object_get(x->last, "attach") != NULL;
-	if (!f->why_detached)
+	f->was_attached_since_boot = was_attached(x->last);
+	if (!json_object_get(x->last, "attach") && !f->why_detached)
 		f->why_detached = json_string_value(
 			json_object_get(json_object_get(x->last, "boot"), "reason"));
+	if (f->n_detached > 0 && !f->why_detached)
+		look_at_obstacle(x);
 	/* verdicts from before a package changed are no verdicts about what is there now */
 	f->is_scanned = exposure != NULL && (is_packages_unchanged(x) || settled_is(x->a));
 	f->n_exposed = (size_t)json_integer_value(json_object_get(exposure, "exposed"));

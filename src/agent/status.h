@@ -27,8 +27,8 @@ struct status_facts {
 	bool is_overdue;
 	bool is_scanned;       /* the processes were looked at, in this generation */
 	size_t n_exposed, n_unknown;
-	bool was_attached_since_boot;
-	const char *why_detached; /* of first_detached, or of the boot; may be NULL */
+	bool was_attached_since_boot; /* something was, whatever became of it */
+	const char *why_detached; /* with what helps; NULL where 'bsi run' attaches it */
 	bool is_withdrawn;     /* the installed letter, by the index last seen */
 	const char *damage;    /* why the state cannot be read; NULL if it can */
 	const char *reason;    /* of the last decision, for a device on its base; may be NULL */

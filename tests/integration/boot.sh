@@ -137,17 +137,18 @@ done
 reboot
 run bsi attach --boot
 is "$run_status:$(sees)" 0:a1b1 "what completed a boot and hangs two is left out of one"
-gave_up="not attached since boot: the last boots with it did not complete, so this one goes on without it; 'bsi install a' attaches it all the same"
-like "$(bsi status)" "$gave_up" "and the status says why"
-is "$(device_status '"\(.boot.action) \(.boot.left_out) \(.boot.reason)"')" "gave-up 1 ${gave_up#*: }" "to programs as well"
+sentence() { device_status '.sentence | sub("^[^(]*"; "")'; }
+gave_up="(a): not attached since boot: the last boots with it did not complete, so this one goes on without it; 'bsi install a' attaches it all the same"
+is "$(sentence)" "$gave_up" "and the status says why"
+is "$(device_status '"\(.boot.action) \(.boot.left_out) \(.boot.reason)"')" "gave-up 1 ${gave_up#*boot: }" "to programs as well"
 bsi boot-complete
 for verb in run attach; do
 	run bsi $verb
 	is "$run_status:$(sees)" 0:a1b1 "nor does 'bsi $verb' attach it in this boot" || diag "$run_err"
-	like "$run_err" "\\(a\\): ${gave_up#*: }" "and says why"
-	like "$(bsi status)" "${gave_up#*: }" "as the status does after 'bsi $verb'"
+	like "$run_err" "\\(a\\): ${gave_up#*boot: }" "and says why"
+	is "$(sentence)" "$gave_up" "as the status does after 'bsi $verb'"
 done
-is "$(device_status '.components[0] | "\(.state) \(.reason)"')" "detached ${gave_up#*: }" "of the component too"
+is "$(device_status '.components[0] | "\(.state) \(.reason)"')" "detached ${gave_up#*boot: }" "of the component too"
 run dpkg -i "$packages/lab-boot_1.0-1.deb"
 is "$run_status:$(sees)" 0:a1b1 "nor does dpkg's hook" || diag "$run_out$run_err"
 run bsi install a
@@ -173,6 +174,50 @@ bsi attach --boot >/dev/null
 is "$(sees)" a2b2 "but it is not left for good"
 bsi boot-complete
 
+# what the status says of a boot that attached nothing
+boot_says() { device_status '"\(.boot.action) \(.boot.reason)"'; }
+reboot
+is "$(sentence)" "(a): not attached since boot; 'bsi run' attaches it" "before a boot has come to it the status says so"
+bsi attach --boot >/dev/null
+bsi boot-complete
+is "$(boot_says):$(sentence)" "attached null:(a): protected" "and afterwards that it was attached"
+bsi detach
+is "$(sentence)" "(a): not attached; 'bsi run' attaches it" "what was attached and taken off is not attached, and was since the boot"
+mount --bind /var/lib/bsi /var/lib/bsi
+mount -o remount,bind,ro /var/lib/bsi
+is "$(sentence)" "(a): not attached: /var/lib/bsi: Read-only file system" "no run is advised that could not attach it"
+umount /var/lib/bsi
+image=/var/lib/bsi/images/$(jq -r '.content.components[0].image' "/var/lib/bsi/generations/$(jq .content.current /var/lib/bsi/current)/generation.json")
+damage() {
+	# another file, because one that fs-verity seals cannot be written
+	cp "$image" "$tap_dir/damaged"
+	printf x | dd of="$tap_dir/damaged" bs=1 seek=5000 conv=notrunc 2>/dev/null
+	mv "$tap_dir/damaged" "$image"
+}
+lose() { rm "$image"; }
+damaged="its image in the store is damaged (not the bytes that were signed); 'bsi run' brings it again"
+missing="its image is not here; 'bsi run' brings it"
+for fault in "damage:$damaged" "lose:$missing"; do
+	reboot
+	${fault%%:*}
+	run bsi attach --boot
+	is "$run_status:$(sees)" 0:a1b1 "${fault%%:*} its image: the boot goes on with the base"
+	is "$(sentence)" "(a): not attached since boot: ${fault#*:}" "the status says why"
+	bsi boot-complete
+	run bsi run
+	is "$run_status:$(sees):$(sentence)" "0:a2b2:(a): protected" "a run brings it" || diag "$run_err"
+done
+reboot
+cp -p /usr/lib/lab-boot/a "$tap_dir/a"
+echo other >/usr/lib/lab-boot/a
+run bsi attach --boot
+is "$run_status:$(cat /usr/lib/lab-boot/a)" 0:other "a base file changed: the boot leaves it alone"
+is "$(sentence)" "(a): not attached since boot: lab-boot does not fit this device's files, its CVEs stay open" "and the status says so"
+bsi boot-complete
+cp -p "$tap_dir/a" /usr/lib/lab-boot/a
+bsi attach >/dev/null
+is "$(sees)" a2b2 "put back, it is attached"
+
 # damage
 reboot
 printf x >/var/lib/bsi/boot
@@ -191,7 +236,8 @@ mount -o remount,bind,ro /var/lib/bsi
 run bsi attach --boot
 isnt "$run_status" 0 "on a read-only state the attach fails"
 is "$(sees)" a1b1 "and the base stays"
-like "$(bsi status)" "not attached since boot: .*[Rr]ead-only" "the status says why"
+is "$(boot_says)" "failed the lock \"lock\" cannot be opened: Read-only file system" "which the boot says"
+is "$(sentence)" "(a): not attached since boot: the lock \"lock\" cannot be opened: Read-only file system" "and the status"
 umount /var/lib/bsi
 
 # dpkg, with its hooks
