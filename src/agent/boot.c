@@ -131,6 +131,11 @@ static void give_up(struct agent *a, const struct boot_plan *plan, struct outcom
 	o->left_out = m->build;
 }
 
+static bool is_something_attached(const struct graft_report *graft)
+{
+	return graft->n_attached + graft->n_exchanged + graft->n_kept > 0;
+}
+
 static int attach_planned(struct agent *a, const struct boot_facts *facts,
 	const struct boot_plan *plan, struct outcome *o, struct error *reterr)
 {
@@ -141,10 +146,14 @@ static int attach_planned(struct agent *a, const struct boot_facts *facts,
 		r = take_current(a, NULL, &o->graft, reterr);
 	if (r == 0)
 		r = store_current_get(a->store, &current, reterr);
+	/* after a fallback that is what there is to tell */
+	if (r < 0 || strcmp(o->action, "attached") != 0 || is_something_attached(&o->graft))
+		return r;
 	/* what was withdrawn, and what is for another base, is left instead of attached */
-	if (r == 0 && current == 0)
-		o->action = "nothing";
-	return r;
+	o->action = "nothing";
+	if (current != 0 && status_why_off(a, current, o->reason, sizeof o->reason))
+		o->action = "failed";
+	return 0;
 }
 
 static int boot(struct agent *a, struct outcome *o, struct error *reterr)
@@ -210,6 +219,8 @@ int agent_boot(struct agent *a, json_t **ret, struct error *reterr)
 	}
 	reason = o.reason[0] ? o.reason : NULL;
 	status_keep_boot(a, o.action, reason, o.left_out);
+	if (strcmp(o.action, "failed") == 0)
+		context_history(a, "boot-failed", NULL, reason);
 	/* renews the status for everybody; a boot has nothing to tell where nothing is installed */
 	r = change_report(a, o.action, NULL, reason, &o.graft, ret, reterr);
 	if (r == 0 && strcmp(o.action, "nothing") == 0 && !reason) {

@@ -202,6 +202,45 @@ bool status_held(struct agent *a, uint64_t generation, char *ret_name, size_t na
 	return true;
 }
 
+/* Everybody may read it, so neither files nor the programs that something waits for are named. */
+static void say_why_off(const json_t *v, bool is_held, char *ret, size_t len)
+{
+	const char *name = json_string_value(json_object_get(v, "name"));
+	const char *verdict = json_string_value(json_object_get(v, "verdict"));
+	const char *reason = json_string_value(json_object_get(v, "reason"));
+
+	if (is_held)
+		(void)snprintf(ret, len, "%s waits for its programs to be closed", name);
+	else if (strcmp(verdict, "mismatch") == 0)
+		(void)snprintf(ret, len, "%s does not fit this device's files", name);
+	else
+		(void)snprintf(ret, len, "%s: %s", name, reason ? reason : "");
+}
+
+bool status_why_off(const struct agent *a, uint64_t generation, char *ret_reason, size_t reason_len)
+{
+	/* the weightiest first; of the first, it is a failure */
+	static const char *const words[] = {"match", "mismatch", "superseded"};
+	AUTO_JSON json_t *last = last_load(a);
+	const json_t *verdicts = json_object_get(json_object_get(last, "attach"), "verdicts");
+
+	ret_reason[0] = '\0';
+	for (size_t k = 0; k < ARRAY_SIZE(words); k++)
+		for (size_t i = 0; i < json_array_size(verdicts); i++) {
+			const json_t *v = json_array_get(verdicts, i);
+			const char *name = json_string_value(json_object_get(v, "name"));
+			const char *verdict = json_string_value(json_object_get(v, "verdict"));
+			bool is_held;
+
+			if (!name || !verdict || strcmp(verdict, words[k]) != 0)
+				continue;
+			is_held = hold_of(last, generation, name) != NULL;
+			say_why_off(v, is_held, ret_reason, reason_len);
+			return k == 0 && !is_held;
+		}
+	return false;
+}
+
 static size_t count_attached_files(const struct graft_state *state, const struct component *c)
 {
 	size_t n = 0;

@@ -78,5 +78,11 @@ void status_keep_decision(struct agent *a, const struct decision *decision, int6
  */
 bool status_held(struct agent *a, uint64_t generation, char *ret_name, size_t name_len);
 
+/*
+ * Why the last attach left nothing of a generation attached, for everybody; empty if no component
+ * is to be named. True if something of it fits and should be attached, so that this is a failure.
+ */
+bool status_why_off(const struct agent *a, uint64_t generation, char *ret_reason, size_t reason_len);
+
 /* The whole document for root; also renews the public one. */
 int status_compose(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;

@@ -202,7 +202,9 @@ for fault in "damage:$damaged" "lose:$missing"; do
 	${fault%%:*}
 	run bsi attach --boot
 	is "$run_status:$(sees)" 0:a1b1 "${fault%%:*} its image: the boot goes on with the base"
+	is "$(boot_says)" "failed lab-boot: ${fault#*:}" "and does not say that it attached"
 	is "$(sentence)" "(a): not attached since boot: ${fault#*:}" "the status says why"
+	is "$(bsi history --json | jq -r '.[0] | "\(.event) \(.detail.reason)"')" "boot-failed lab-boot: ${fault#*:}" "the history, too"
 	bsi boot-complete
 	run bsi run
 	is "$run_status:$(sees):$(sentence)" "0:a2b2:(a): protected" "a run brings it" || diag "$run_err"
@@ -212,6 +214,7 @@ cp -p /usr/lib/lab-boot/a "$tap_dir/a"
 echo other >/usr/lib/lab-boot/a
 run bsi attach --boot
 is "$run_status:$(cat /usr/lib/lab-boot/a)" 0:other "a base file changed: the boot leaves it alone"
+is "$(boot_says)" "nothing lab-boot does not fit this device's files" "and says that nothing was attached"
 is "$(sentence)" "(a): not attached since boot: lab-boot does not fit this device's files, its CVEs stay open" "and the status says so"
 bsi boot-complete
 cp -p "$tap_dir/a" /usr/lib/lab-boot/a
@@ -262,6 +265,10 @@ run bsi base --follow --lenient -- dpkg -i "$packages/lab-boot_1.0-3.deb"
 is "$run_status:$(sees)" 0:a3b3 "a newer version is never masked" || diag "$run_out$run_err"
 is "$(device_status '.components[0].state')" superseded "and the status says superseded"
 is "$(jq -r '.components[0].state' /run/bsi/status.json)" superseded "to everybody"
+reboot
+bsi attach --boot >/dev/null
+like "$(boot_says)" "^nothing lab-boot: ." "a boot then attaches nothing, and names the reason"
+bsi boot-complete
 echo lab-boot hold | dpkg --set-selections
 bsi attach >/dev/null
 is "$(dpkg-query -W -f '${Status}' lab-boot) $(device_status '.components[0].state')" "hold ok installed superseded" \
