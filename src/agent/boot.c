@@ -199,6 +199,7 @@ static int boot(struct agent *a, struct outcome *o, struct error *reterr)
 
 int agent_boot(struct agent *a, json_t **ret, struct error *reterr)
 {
+	AUTO_JSON json_t *status = NULL;
 	struct outcome o = {0};
 	struct error why = {0};
 	const char *reason;
@@ -215,6 +216,8 @@ int agent_boot(struct agent *a, json_t **ret, struct error *reterr)
 		reason = why.text[0] ? why.text : error_text(r);
 		status_keep_boot(a, "failed", reason, 0);
 		context_history(a, "boot-failed", NULL, reason);
+		/* so that everybody can read why, before a timer's run renews it */
+		(void)!status_compose(a, &status, NULL);
 		return error_set(reterr, r, "%s", reason);
 	}
 	reason = o.reason[0] ? o.reason : NULL;

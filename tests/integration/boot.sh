@@ -175,6 +175,7 @@ is "$(sees)" a2b2 "but it is not left for good"
 bsi boot-complete
 
 # what the status says of a boot that attached nothing
+anybody() { setpriv --reuid 65534 --regid 65534 --clear-groups bsi status "$@"; }
 boot_says() { device_status '"\(.boot.action) \(.boot.reason)"'; }
 reboot
 is "$(sentence)" "(a): not attached since boot; 'bsi run' attaches it" "before a boot has come to it the status says so"
@@ -232,6 +233,7 @@ mv /var/lib/bsi/current "$tap_dir/current"
 run bsi attach --boot
 is "$run_status:$(sees)" 12:a1b1 "without 'current' the base stays"
 like "$run_err" '"current"' "and the file is named"
+is "$(anybody --json | jq -r '"\(.state) \(.boot.action)"')" "damaged failed" "everybody can read that before anybody asks"
 mv "$tap_dir/current" /var/lib/bsi/current
 reboot
 mount --bind /var/lib/bsi /var/lib/bsi
@@ -239,6 +241,8 @@ mount -o remount,bind,ro /var/lib/bsi
 run bsi attach --boot
 isnt "$run_status" 0 "on a read-only state the attach fails"
 is "$(sees)" a1b1 "and the base stays"
+is "$(anybody --json | jq -r '"\(.boot.action)\(.sentence | sub("^[^(]*"; ":"))"')" \
+	"failed:(a): not attached since boot: the lock \"lock\" cannot be opened: Read-only file system" "everybody can read why"
 is "$(boot_says)" "failed the lock \"lock\" cannot be opened: Read-only file system" "which the boot says"
 is "$(sentence)" "(a): not attached since boot: the lock \"lock\" cannot be opened: Read-only file system" "and the status"
 umount /var/lib/bsi
