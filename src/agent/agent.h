@@ -90,7 +90,8 @@ int agent_install(struct agent *a, const char *letter, json_t **ret, struct erro
  */
 int agent_run(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
 
-#define AGENT_SWITCHED_OFF_TEXT "bsi.attach=no on the kernel's command line"
+#define AGENT_SWITCHED_OFF_TEXT                                                                    \
+	"the kernel's command line says bsi.attach=no, or asks for rescue or emergency mode"
 /* with the letter, which need not be the publisher's current one */
 #define AGENT_GAVE_UP_FORMAT                                                                       \
 	"the last boots with it did not complete, so this one goes on without it; "                \

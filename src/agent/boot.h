@@ -23,7 +23,7 @@ enum boot_action {
 struct boot_facts {
 	uint64_t current, good;  /* generations; 0 is the base */
 	struct boot_count count; /* as it was found */
-	bool is_switched_off;    /* bsi.attach=no */
+	bool is_switched_off;    /* bsi.attach=no, or a boot for repair */
 };
 
 struct boot_plan {
@@ -37,5 +37,8 @@ struct boot_plan boot_plan_make(const struct boot_facts *facts);
 /* Whether a boot that is complete now proves its generation good. */
 bool boot_is_proof(const struct boot_facts *facts);
 
-/* "bsi.attach=no" (or off, 0, false) among the words of /proc/cmdline; the last one counts. */
+/*
+ * "bsi.attach=no" (or off, 0, false) among the words of /proc/cmdline, the last one counts; without
+ * any, whether it is a boot for repair: "single", "rescue", "emergency" and what means the same.
+ */
 bool boot_is_switched_off(const char *command_line);

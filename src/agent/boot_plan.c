@@ -41,18 +41,33 @@ static bool is_no(const char *value, size_t len)
 	return false;
 }
 
+/* Rescue and emergency mode, as systemd reads them: nothing of that boot speaks for or against. */
+static bool is_for_repair(const char *word, size_t len)
+{
+	static const char *const words[] = {"single", "s", "S", "1", "-s", "rescue", "emergency",
+		"-b", "systemd.unit=rescue.target", "systemd.unit=emergency.target"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strlen(words[i]) == len && memcmp(words[i], word, len) == 0)
+			return true;
+	return false;
+}
+
 bool boot_is_switched_off(const char *command_line)
 {
 	static const char blanks[] = " \t\n";
-	bool is_off = false;
+	bool is_off = false, is_said = false, is_repair = false;
 
 	for (const char *at = command_line + strspn(command_line, blanks); *at;
 		at += strspn(at, blanks)) {
 		size_t len = strcspn(at, blanks);
 
-		if (len >= sizeof SWITCH - 1 && memcmp(at, SWITCH, sizeof SWITCH - 1) == 0)
+		if (len >= sizeof SWITCH - 1 && memcmp(at, SWITCH, sizeof SWITCH - 1) == 0) {
 			is_off = is_no(at + sizeof SWITCH - 1, len - (sizeof SWITCH - 1));
+			is_said = true;
+		}
+		is_repair |= is_for_repair(at, len);
 		at += len;
 	}
-	return is_off;
+	return is_said ? is_off : is_repair;
 }

@@ -112,6 +112,20 @@ static void test_switch_is_a_word_of_its_own(void **state)
 		{"bsi.attach=no bsi.attach=yes", false},
 		{"bsi.attach=yes bsi.attach=no", true},
 		{"  bsi.attach=no", true},
+		{"ro single quiet\n", true},
+		{"ro s quiet\n", true},
+		{"ro S quiet\n", true},
+		{"ro 1 quiet\n", true},
+		{"ro -s quiet\n", true},
+		{"ro rescue quiet\n", true},
+		{"ro emergency quiet\n", true},
+		{"ro -b quiet\n", true},
+		{"ro systemd.unit=rescue.target quiet\n", true},
+		{"ro systemd.unit=emergency.target quiet\n", true},
+		{"single bsi.attach=yes", false},
+		{"bsi.attach=yes rescue", false},
+		{"bsi.attach=no single", true},
+		{"x=single singles 11 systemd.unit=multi-user.target", false},
 	};
 
 	(void)state;
