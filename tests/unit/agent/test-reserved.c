@@ -117,6 +117,36 @@ static void test_reserved_owner_replaces_and_adds(void **state)
 	(void)close(tmp);
 }
 
+/* What takes away the network, sessions, containers or the bus; names as Debian's packages have them. */
+static void test_reserved_ships_what_a_restart_would_break(void **state)
+{
+	static const char *const units[] = {"dbus.service", "systemd-logind.service", "gdm3.service",
+		"getty@tty1.service", "NetworkManager.service", "systemd-networkd.service",
+		"ModemManager.service", "bluetooth.service", "hostapd.service", "wpa_supplicant.service",
+		"openvpn@office.service", "wg-quick@wg0.service", "tinc@net.service", "strongswan.service",
+		"ipsec.service", "ppp@dsl.service", "xl2tpd.service", "bird.service", "bird6.service",
+		"frr.service", "quagga.service", "keepalived.service", "docker.service", "lxc@a.service",
+		"rc-local.service", "bsi.service"};
+	struct reserved r = {0};
+	struct error e = {0};
+	char text[16384];
+	size_t n;
+	FILE *f = fopen(getenv("BSI_RESERVED_CONF"), "re");
+
+	(void)state;
+	assert_non_null(f);
+	n = fread(text, 1, sizeof text, f);
+	assert_in_range(n, 1, sizeof text - 1);
+	(void)fclose(f);
+	assert_int_equal(reserved_parse(text, n, &r, &e), 0);
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+		if (reserved_find(&r, units[i]) == RESERVED_NO)
+			fail_msg("%s would be restarted", units[i]);
+	assert_int_equal(reserved_find(&r, "nginx.service"), RESERVED_NO);
+	assert_int_equal(reserved_find(&r, "ssh.service"), RESERVED_NO);
+	reserved_done(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -124,6 +154,7 @@ int main(void)
 		cmocka_unit_test(test_reserved_refuses_by_line),
 		cmocka_unit_test(test_reserved_bears_any_cut),
 		cmocka_unit_test(test_reserved_owner_replaces_and_adds),
+		cmocka_unit_test(test_reserved_ships_what_a_restart_would_break),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
