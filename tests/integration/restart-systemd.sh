@@ -245,7 +245,23 @@ rm /etc/bsi/reserved.d/70-early.conf
 # the boot unit in a system that is up, and at its end; process 1 itself uses a component that waits
 sed -e "s|/usr/bin/bsi|$BSI_STAGE/usr/bin/bsi|g" -e '/^\(Documentation\|Wants\|After\|Before\|RequiresMountsFor\)=/d' \
 	"$(find "$BSI_STAGE" -name bsi-boot.service)" >"$RESTART_LAB/units/bsi-boot.service"
+sed -e "s|/usr/bin/bsi|$BSI_STAGE/usr/bin/bsi|g" -e '/^Documentation=/d' \
+	"$(find "$BSI_STAGE" -type f -name bsi-boot-complete.service)" >"$RESTART_LAB/units/bsi-boot-complete.service"
+cp -a "$(find "$BSI_STAGE" -name multi-user.target.wants)" "$RESTART_LAB/units/"
+# reached only when what it wants was there
+printf '[Unit]\nDefaultDependencies=no\nWants=core.service\nAfter=core.service\n' >"$RESTART_LAB/units/multi-user.target"
 systemctl daemon-reload
+completes() { systemctl show -P ActiveEnterTimestampMonotonic bsi-boot-complete.service; }
+bsi detach --force
+rm -rf /run/bsi
+systemctl start bsi-boot.service
+is "$(completes):$(jq .content.attempts /var/lib/bsi/boot)" 0:1 "a boot that does not come to multi-user.target is not complete"
+systemctl start multi-user.target
+for ((i = 0; i < 200; i++)); do [[ -e /var/lib/bsi/boot ]] || break; sleep 0.1; done
+isnt "$(completes)" 0 "with that target the unit comes"
+is "$(test -e /var/lib/bsi/boot; echo $?)" 1 "and the boot is complete"
+is "$(($(systemctl show -P ActiveEnterTimestampMonotonic multi-user.target) <= $(completes)))" 1 "not before it"
+systemctl stop bsi-boot.service
 rm -rf /run/bsi
 systemctl start basic.target bsi-boot.service
 is "$(test -e /var/lib/bsi/boot; echo $?):$(lab)" 1:2 "a boot unit that is started in a system that is up is no boot"
