@@ -44,17 +44,35 @@ add() { publish add --no-deltas --from "$work/old" --to "$work/new" --component 
 tab_shows() { browser_tab && browser_open "$page" && [[ $(browser_ask 'typeof window.answers') == '"object"' ]]; }
 mounted() { grep -c ' - erofs /run/bsi/' "/proc/$lab_tree_pid/mountinfo"; }
 reason() { device_status '.components[] | select(.name == "webkit") | .reason'; }
-# browser_is VERSION WHAT: a browser that starts now is whole, and of that version
+# browser_is old|new WHAT: a browser that starts now is whole, and that one
 browser_is() {
+	local version=$old packaged=$packaged_old
+
+	[[ $1 == old ]] || version=$new packaged=$packaged_new
 	browser_start || { not_ok "$2: a browser starts"; return; }
-	is "$browser_version" "$1" "$2: the browser is $1"
-	pass "$2: it shows the page" tab_shows
-	is "$(browser_processes | awk '{ print $3 }' | sort -u | wc -l)" 1 "$2: one engine in all its processes"
+	browser_look "$page" || { not_ok "$2: it shows webkit://gpu and the page"; return; }
+	browser_agree is "$version" "$packaged" "$2"
+	pass "$2: a new tab shows the page" tab_shows
+}
+answers_are_news() {
+	pass "$1: the page shows what only the new engine can do" browser_news "$old" "$new" "$answers_old" "$browser_answers"
 }
 ui() { browser_processes | awk '$2 == "MiniBrowser" { print $1 }'; }
 lab_listing "$lab_tree_root/usr" >"$tap_dir/before"
 
-browser_is "${old%%-*}" "the base"
+# What the checks below stand on.
+packaged_old=$(browser_packaged "$work/old" "$tap_dir")
+packaged_new=$(browser_packaged "$work/new" "$tap_dir")
+is "$(grep -cE '^[^ ]+ [0-9a-f]{40}$' <<<"$packaged_old")" 5 "two libraries and three programs with build-ids, in the old packages"
+is "$(cut -d ' ' -f 1 <<<"$packaged_new")" "$(cut -d ' ' -f 1 <<<"$packaged_old")" "and in the new ones"
+is "$(join <(echo "$packaged_old") <(echo "$packaged_new") | awk '/^lib/ && $2 == $3')" "" "no library is the same in both"
+fail "different series and the same answers: that is an error" browser_news 2.52.6-1 2.54.3-1 '{"a":false}' '{"a":false}'
+is "$(browser_news 2.52.6-1 2.54.3-1 '{"a":false,"b":true}' '{"a":true,"b":true}')" a "different answers: no error"
+fail "what only the old one can do is no news" browser_news 2.52.6-1 2.54.3-1 '{"a":true}' '{"a":false}'
+pass "one series and the same answers: no error" browser_news 2.54.3-1~deb13u1 2.54.4-1~deb13u1 '{"a":true}' '{"a":true}'
+
+browser_is old "the base"
+answers_old=$browser_answers
 
 # Without the gate.
 pass "published as live" add --activation webkit=live
@@ -67,26 +85,29 @@ is "$(device_status .state)" exposed "the status: processes run what was replace
 fail "and the browser breaks: a new tab does not show the page" tab_shows
 is "$(ui)" "$ui" "its main process is still the old one"
 pass "closing it helps" browser_close
-browser_is "${new%%-*}" "after the relaunch"
+browser_is new "after the relaunch"
+answers_are_news "after the relaunch"
 bsi remove >/dev/null
 is "$(mounted)" 0 "taken off under the browser"
 fail "it breaks again, the other way round" tab_shows
-browser_close
+isnt "$(ui)" "" "and is still there"
+pass "closing it helps, again" browser_close
 
 # With it, and with a browser that keeps its pages in a sandbox: a mount namespace of their own.
 # shellcheck disable=SC2034 # for browser.sh
 browser_environment=(WEBKIT_FORCE_SANDBOX=1)
-browser_is "${old%%-*}" "the base again"
+browser_is old "the base again"
+is "$browser_answers" "$answers_old" "the page says what it said at first"
 pass "published as idle" add --activation webkit=idle
 ui=$(ui)
-page_process=$(browser_processes | awk '$2 ~ /^WebKitWebPr/ { print $1; exit }')
-isnt "$(readlink "/proc/$page_process/ns/mnt")" "$(readlink "/proc/$ui/ns/mnt")" "its page is in a sandbox"
 run bsi run
 is "$run_status" 0 "while a browser runs, run is no failure"
 is "$(mounted)" 0 "and nothing is attached"
 is "$(device_status .state)" held "the status: held"
 like "$(reason)" "relaunch wanted: .*MiniBrowser \($ui\)" "it names the browser"
-like "$(reason)" "\\($page_process\\)" "and the process in the sandbox"
+page_process=$(reason | grep -oE 'WebKitWebProces \([0-9]+' | head -n 1 | grep -oE '[0-9]+')
+isnt "$(readlink "/proc/$page_process/ns/mnt")" "" "and a process of its pages"
+isnt "$(readlink "/proc/$page_process/ns/mnt")" "$(readlink "/proc/$ui/ns/mnt")" "which is in a sandbox"
 pass "the browser goes on: a new tab shows the page" tab_shows
 bsi run >/dev/null
 is "$(mounted)" 0 "a second look changes nothing"
@@ -94,7 +115,8 @@ pass "the browser is closed" browser_close
 bsi run >/dev/null
 is "$(mounted)" 4 "then it is attached"
 is "$(device_status .state)" protected "the status: protected"
-browser_is "${new%%-*}" "attached"
+browser_is new "attached"
+answers_are_news "attached"
 ui=$(ui)
 publish withdraw b --action remove --reason bad >/dev/null
 publish withdraw a --action remove --reason bad >/dev/null
@@ -106,7 +128,8 @@ pass "which goes on" tab_shows
 pass "until it is closed" browser_close
 bsi run >/dev/null
 is "$(mounted)" 0 "then the base is back"
-browser_is "${old%%-*}" "back"
+browser_is old "back"
+is "$browser_answers" "$answers_old" "the page says what it said at first"
 browser_close
 lab_listing "$lab_tree_root/usr" >"$tap_dir/after"
 pass "names, modes, owners, inodes, sizes and times below /usr are as before" \
