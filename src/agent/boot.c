@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "agent/change.h"
-#include "agent/exposed.h"
 #include "agent/restart.h"
 #include "agent/run_dir.h"
 #include "agent/status.h"
@@ -233,27 +232,34 @@ int agent_boot(struct agent *a, json_t **ret, struct error *reterr)
 	return r;
 }
 
-/* Whether something of the installed generation is attached now. */
-static int is_in_force(struct agent *a, bool *ret, struct error *reterr)
+/* What a boot that is complete was complete with. */
+struct proof {
+	bool is_attached; /* something of the installed generation is */
+	bool is_whole;    /* all of it that may ever be here: what comes later was not tried */
+};
+
+static int read_proof(struct agent *a, struct proof *ret, struct error *reterr)
 {
-	__attribute__((cleanup(installed_done))) struct installed installed = {0};
-	AUTO(graft_state) struct graft_state *state = NULL;
-	struct graft_host host;
-	int r;
+	AUTO_JSON json_t *status = NULL;
+	const json_t *components, *row;
+	size_t i;
+	int r = status_compose(a, &status, reterr);
 
-	*ret = false;
-	r = context_installed(a, &installed, reterr);
-	if (r == 0)
-		r = context_host(a, &host, reterr);
-	if (r == 0)
-		r = graft_state_read(&host, &state, reterr);
-	if (r < 0 || !installed.manifest)
+	*ret = (struct proof){.is_whole = true};
+	if (r < 0)
 		return r;
-	for (size_t i = 0; i < state->n_mounts && !*ret; i++) {
-		const struct component *c =
-			manifest_component(installed.manifest, state->mounts[i].component);
+	components = json_object_get(status, "components");
+	json_array_foreach(components, i, row) {
+		const char *state = json_string_value(json_object_get(row, "state"));
 
-		*ret = c && exposed_is_attached(state, c, state->mounts[i].path);
+		if (!state)
+			ret->is_whole = false;
+		else if (strcmp(state, "attached") == 0)
+			ret->is_attached = true;
+		else if (strcmp(state, "absent") != 0 && strcmp(state, "superseded") != 0)
+			ret->is_whole = false;
+		if (json_integer_value(json_object_get(row, "attached_files")) > 0)
+			ret->is_attached = true;
 	}
 	return 0;
 }
@@ -287,7 +293,7 @@ static void renew_early(struct agent *a)
 int agent_boot_complete(struct agent *a, struct error *reterr)
 {
 	struct boot_facts facts;
-	bool is_attached = false;
+	struct proof proof = {0};
 	int r;
 
 	r = store_lock(a->store, reterr);
@@ -297,13 +303,13 @@ int agent_boot_complete(struct agent *a, struct error *reterr)
 	if (r < 0 || facts.is_switched_off)
 		return r;
 	if (boot_is_proof(&facts))
-		r = is_in_force(a, &is_attached, reterr);
+		r = read_proof(a, &proof, reterr);
 	/* First, because on a full disk the count's own block is what the rest has room in. */
 	if (r == 0)
 		r = store_boot_clear(a->store, reterr);
-	if (r == 0 && is_attached && facts.good != facts.current)
+	if (r == 0 && proof.is_attached && proof.is_whole && facts.good != facts.current)
 		r = store_good_set(a->store, facts.current, reterr);
-	if (is_attached)
+	if (proof.is_attached)
 		renew_early(a);
 	return r;
 }

@@ -55,6 +55,15 @@ is "$run_status$run_out$run_err:$(sees)" 0:a1b1 "the next boot has nothing to sa
 bsi boot-complete
 run bsi install a
 is "$run_status:$(sees)" 0:a2b2 "who names it gets it again" || diag "$run_err"
+good=$(jq .content.good /var/lib/bsi/current)
+reboot
+bsi attach --boot >/dev/null
+umount /usr/lib/lab-boot/b
+bsi boot-complete
+is "$(sees):$(count):$(jq .content.good /var/lib/bsi/current)" "a2b1::$good" \
+	"a boot that is complete with a part proves nothing of the rest"
+bsi attach >/dev/null
+is "$(sees)" a2b2 "which is attached again"
 
 pass "detach takes everything off" bsi detach
 is "$(sees)" a1b1 "the base is there"
