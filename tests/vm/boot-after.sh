@@ -20,7 +20,7 @@ fault() { sed -n "s/^$1 //p" /run/lab-faults; }
 diag "$(cat /run/lab-faults)"
 is "$(fault left)" 0 "the disk was full"
 like "$(fault full)" "^202 attached" "with a full disk it was attached"
-like "$(fault read-only)" "^101 failed .*[Rr]ead-only.*not attached" "on a read-only root the boot went on with the base, and the status said why"
+like "$(fault read-only)" "^101 failed .*[Rr]ead-only.*not attached since boot: .*Read-only file system" "on a read-only root the boot went on with the base, and the status said why"
 like "$(fault lost)" "^101 .*\"current\"" "without 'current' too, and the status named the file"
 like "$(fault damaged)" "^101 .*damaged" "with a damaged image too, and the status said why"
 like "$(fault whole)" "^202 attached" "without all that it was attached"
