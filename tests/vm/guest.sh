@@ -20,7 +20,7 @@ status() {
 listing() {
 	{
 		find /usr -xdev ! -type d -printf '%P %y %m %U %G %i %s %T@ %l\n' |
-			grep -vE '^((lib|share)/(systemd/system/(multi-user\.target\.wants/)?bsi|(tmpfiles|sysusers)\.d/bsi|libexec)|bin/bsi|libexec/bsi|lib/bsi/|share/(doc|lintian/overrides|man/man1|bash-completion/completions)/bsi)'
+			grep -vE '^((lib|share)/(systemd/system/(basic\.target\.wants/)?bsi|(tmpfiles|sysusers)\.d/bsi|libexec)|bin/bsi|libexec/bsi|lib/bsi/|share/(doc|lintian/overrides|man/man1|bash-completion/completions)/bsi)'
 		# of what was improved the folder, the times of change, and the content too
 		find /usr/lib/lab -type d -printf '%p %y %m %U %G %i %n\n'
 		find /usr/lib/lab ! -type d -printf '%p %y %m %U %G %i %n %C@\n'
