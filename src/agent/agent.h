@@ -28,9 +28,8 @@ typedef void agent_note(void *ctx, const char *text);
 enum agent_flags {
 	AGENT_FORCE_LOOP = 1 << 0, /* images through loop devices, as on kernels before 6.12 */
 	AGENT_BOOT = 1 << 1,       /* nothing runs yet that a change could disturb */
-	AGENT_SWITCHED_OFF = 1 << 2, /* nothing is to be attached in this boot */
-	AGENT_RESTART = 1 << 3,    /* after a change, restart what it is not in effect for */
-	AGENT_ASKED = 1 << 4,      /* the owner asks for it, whatever this boot gave up */
+	AGENT_RESTART = 1 << 2,    /* after a change, restart what it is not in effect for */
+	AGENT_ASKED = 1 << 3,      /* the owner asks for it, whatever this boot gave up */
 };
 
 struct agent_settings {
@@ -42,6 +41,7 @@ struct agent_settings {
 	int mount_ns_fd;   /* the host's mount namespace; borrowed. -1: mounts cannot be changed */
 	int64_t now_utc_s; /* one reading of the clock */
 	uint64_t memory_max_bytes; /* that decoding one payload may take */
+	const char *why_off; /* why nothing is to be attached in this boot; NULL: something is */
 	enum agent_flags flags;
 	agent_progress *progress; /* may be NULL */
 	agent_note *note;         /* may be NULL */
@@ -90,8 +90,6 @@ int agent_install(struct agent *a, const char *letter, json_t **ret, struct erro
  */
 int agent_run(struct agent *a, json_t **ret, struct error *reterr) MUST_CHECK;
 
-#define AGENT_SWITCHED_OFF_TEXT                                                                    \
-	"the kernel's command line says bsi.attach=no, or asks for rescue or emergency mode"
 /* with the letter, which need not be the publisher's current one */
 #define AGENT_GAVE_UP_FORMAT                                                                       \
 	"the last boots with it did not complete, so this one goes on without it; "                \

@@ -144,8 +144,8 @@ static int measure_images(struct agent *a, struct fit *fit, struct error *reterr
 	char why[FIT_PROBLEM_MAX];
 	int r = 0;
 
-	if (a->settings.flags & AGENT_SWITCHED_OFF) {
-		leave_off(fit, AGENT_SWITCHED_OFF_TEXT, false);
+	if (a->settings.why_off) {
+		leave_off(fit, a->settings.why_off, false);
 		return 0;
 	}
 	if (is_left_out(a, fit)) {

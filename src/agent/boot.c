@@ -45,7 +45,7 @@ static int read_facts(struct agent *a, struct boot_facts *ret, struct error *ret
 	struct error damaged = {0};
 	int r;
 
-	*ret = (struct boot_facts){.is_switched_off = a->settings.flags & AGENT_SWITCHED_OFF};
+	*ret = (struct boot_facts){.is_switched_off = a->settings.why_off != NULL};
 	r = store_current_get(a->store, &ret->current, reterr);
 	if (r == 0)
 		r = store_good_get(a->store, &ret->good, reterr);
@@ -130,11 +130,6 @@ static void give_up(struct agent *a, const struct boot_plan *plan, struct outcom
 	o->left_out = m->build;
 }
 
-static bool is_something_attached(const struct graft_report *graft)
-{
-	return graft->n_attached + graft->n_exchanged + graft->n_kept > 0;
-}
-
 static int attach_planned(struct agent *a, const struct boot_facts *facts,
 	const struct boot_plan *plan, struct outcome *o, struct error *reterr)
 {
@@ -146,7 +141,7 @@ static int attach_planned(struct agent *a, const struct boot_facts *facts,
 	if (r == 0)
 		r = store_current_get(a->store, &current, reterr);
 	/* after a fallback that is what there is to tell */
-	if (r < 0 || strcmp(o->action, "attached") != 0 || is_something_attached(&o->graft))
+	if (r < 0 || strcmp(o->action, "attached") != 0 || graft_report_covered(&o->graft) > 0)
 		return r;
 	/* what was withdrawn, and what is for another base, is left instead of attached */
 	o->action = "nothing";
@@ -187,7 +182,7 @@ static int boot(struct agent *a, struct outcome *o, struct error *reterr)
 		return 0;
 	case BOOT_SKIP:
 		o->action = "skipped";
-		(void)snprintf(o->reason, sizeof o->reason, AGENT_SWITCHED_OFF_TEXT);
+		(void)snprintf(o->reason, sizeof o->reason, "%s", a->settings.why_off);
 		return 0;
 	case BOOT_NOTHING:
 	default:
@@ -252,14 +247,9 @@ static int read_proof(struct agent *a, struct proof *ret, struct error *reterr)
 	json_array_foreach(components, i, row) {
 		const char *state = json_string_value(json_object_get(row, "state"));
 
-		if (!state)
-			ret->is_whole = false;
-		else if (strcmp(state, "attached") == 0)
-			ret->is_attached = true;
-		else if (strcmp(state, "absent") != 0 && strcmp(state, "superseded") != 0)
-			ret->is_whole = false;
-		if (json_integer_value(json_object_get(row, "attached_files")) > 0)
-			ret->is_attached = true;
+		ret->is_attached |= json_integer_value(json_object_get(row, "attached_files")) > 0;
+		ret->is_whole &= strcmp(state, "attached") == 0 || strcmp(state, "absent") == 0 ||
+				 strcmp(state, "superseded") == 0;
 	}
 	return 0;
 }

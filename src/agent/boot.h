@@ -23,7 +23,7 @@ enum boot_action {
 struct boot_facts {
 	uint64_t current, good;  /* generations; 0 is the base */
 	struct boot_count count; /* as it was found */
-	bool is_switched_off;    /* bsi.attach=no, or a boot for repair */
+	bool is_switched_off;    /* boot_why_off() says why */
 };
 
 struct boot_plan {
@@ -38,7 +38,8 @@ struct boot_plan boot_plan_make(const struct boot_facts *facts);
 bool boot_is_proof(const struct boot_facts *facts);
 
 /*
- * "bsi.attach=no" (or off, 0, false) among the words of /proc/cmdline, the last one counts; without
- * any, whether it is a boot for repair: "single", "rescue", "emergency" and what means the same.
+ * Why nothing is to be attached in a boot with these words in /proc/cmdline, as static text; NULL if
+ * something is. Of "bsi.attach=" the last counts (no, off, 0, false); without any, a boot for repair
+ * has nothing attached: "single", "rescue", "emergency" and what means the same (systemd(1)).
  */
-bool boot_is_switched_off(const char *command_line);
+const char *boot_why_off(const char *command_line);

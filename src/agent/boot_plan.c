@@ -31,43 +31,37 @@ bool boot_is_proof(const struct boot_facts *f)
 	       f->count.attempts > 0 && f->count.attempts <= BOOT_ATTEMPTS;
 }
 
-static bool is_no(const char *value, size_t len)
+static bool is_one_of(const char *const *words, const char *word, size_t len)
 {
-	static const char *const words[] = {"no", "off", "0", "false"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (strlen(words[i]) == len && memcmp(words[i], value, len) == 0)
+	for (; *words; words++)
+		if (strlen(*words) == len && memcmp(*words, word, len) == 0)
 			return true;
 	return false;
 }
 
-/* Rescue and emergency mode, as systemd reads them: nothing of that boot speaks for or against. */
-static bool is_for_repair(const char *word, size_t len)
-{
-	static const char *const words[] = {"single", "s", "S", "1", "-s", "rescue", "emergency",
-		"-b", "systemd.unit=rescue.target", "systemd.unit=emergency.target"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (strlen(words[i]) == len && memcmp(words[i], word, len) == 0)
-			return true;
-	return false;
-}
-
-bool boot_is_switched_off(const char *command_line)
+const char *boot_why_off(const char *command_line)
 {
 	static const char blanks[] = " \t\n";
-	bool is_off = false, is_said = false, is_repair = false;
+	static const char *const no[] = {"no", "off", "0", "false", NULL};
+	/* nothing of such a boot speaks for or against an improvement */
+	static const char *const repair[] = {"single", "s", "S", "1", "-s", "rescue", "emergency", "-b",
+		"systemd.unit=rescue.target", "systemd.unit=emergency.target", NULL};
+	const char *why = NULL;
+	bool is_said = false;
 
 	for (const char *at = command_line + strspn(command_line, blanks); *at;
 		at += strspn(at, blanks)) {
 		size_t len = strcspn(at, blanks);
 
 		if (len >= sizeof SWITCH - 1 && memcmp(at, SWITCH, sizeof SWITCH - 1) == 0) {
-			is_off = is_no(at + sizeof SWITCH - 1, len - (sizeof SWITCH - 1));
 			is_said = true;
+			why = is_one_of(no, at + sizeof SWITCH - 1, len - (sizeof SWITCH - 1)) ?
+				      "bsi.attach=no on the kernel's command line" :
+				      NULL;
+		} else if (!is_said && is_one_of(repair, at, len)) {
+			why = "a boot for repair, by the kernel's command line";
 		}
-		is_repair |= is_for_repair(at, len);
 		at += len;
 	}
-	return is_said ? is_off : is_repair;
+	return why;
 }

@@ -110,7 +110,7 @@ static bool is_by_files(const struct fit *fit)
 /* Only the engine attaches, and one at a time: if none went since the change, they are those that it left. */
 static bool is_as_left(const struct graft_report *graft, const struct stamp *stamp)
 {
-	return stamp->n_lids == 0 && stamp->n_mounts >= graft->n_attached + graft->n_exchanged + graft->n_kept;
+	return stamp->n_lids == 0 && stamp->n_mounts >= graft_report_covered(graft);
 }
 
 /* Whether every file of the improvement is here and attached, and nothing else is. */

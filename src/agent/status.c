@@ -51,7 +51,7 @@ void status_keep_attach(struct agent *a, uint64_t generation, const struct fit *
 {
 	AUTO_JSON json_t *last = last_load(a), *verdicts = json_array(), *held = json_array();
 	const struct graft_report *report = &outcome->graft;
-	bool was = was_attached(last) || report->n_attached + report->n_exchanged + report->n_kept > 0;
+	bool was = was_attached(last) || graft_report_covered(report) > 0;
 
 	for (size_t i = 0; fit && i < fit->n_components; i++)
 		(void)json_array_append_new(verdicts, verdict_json(&fit->components[i]));
@@ -551,8 +551,8 @@ static void look_at_obstacle(struct composing *x)
 {
 	const struct agent *a = x->a;
 
-	if (a->settings.flags & AGENT_SWITCHED_OFF)
-		(void)snprintf(x->obstacle, sizeof x->obstacle, AGENT_SWITCHED_OFF_TEXT);
+	if (a->settings.why_off)
+		(void)snprintf(x->obstacle, sizeof x->obstacle, "%s", a->settings.why_off);
 	else if (access(a->settings.state, W_OK) < 0)
 		(void)snprintf(x->obstacle, sizeof x->obstacle, "%s: %s", a->settings.state,
 			error_text(-errno));

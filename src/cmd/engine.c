@@ -66,15 +66,15 @@ static const char *value_or(const struct verb_call *call, const char *option, co
 }
 
 /* Where the kernel's command line cannot be read there is no switch on it. */
-static bool is_switched_off(void)
+static const char *why_off(void)
 {
 	AUTO_DONE(buffer) struct buffer line = buffer_of(COMMAND_LINE_MAX_BYTES);
 	AUTO_CLOSE int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || file_read_fd(fd, COMMAND_LINE_MAX_BYTES - 1, &line) < 0)
-		return false;
+		return NULL;
 	buffer_put_u8(&line, '\0');
-	return line.err == 0 && boot_is_switched_off((const char *)line.data);
+	return line.err == 0 ? boot_why_off((const char *)line.data) : NULL;
 }
 
 static enum agent_flags session_flags(const struct verb_call *call)
@@ -87,8 +87,6 @@ static enum agent_flags session_flags(const struct verb_call *call)
 		flags |= AGENT_RESTART;
 	if (call_has(call, "boot"))
 		flags |= AGENT_BOOT;
-	if (is_switched_off())
-		flags |= AGENT_SWITCHED_OFF;
 	return flags;
 }
 
@@ -115,6 +113,7 @@ static int session_open(struct verb_call *call, struct session *s, bool is_silen
 		.verb = call_verb(call),
 		.mount_ns_fd = -1,
 		.now_utc_s = started_utc_s,
+		.why_off = why_off(),
 		.flags = session_flags(call),
 		.ctx = s};
 	uint64_t fd = UINT64_MAX, memory_mb = 0;

@@ -67,6 +67,12 @@ struct graft_report {
 	uint64_t work_us;    /* processor time of push, beneath and off together */
 };
 
+/* How many files a change left covered. */
+static inline size_t graft_report_covered(const struct graft_report *r)
+{
+	return r->n_attached + r->n_exchanged + r->n_kept;
+}
+
 /*
  * Make what is attached equal to want, in one change; n_want == 0 takes everything off. What is
  * right already stays untouched, so repeating is free, and repeating after a kill converges.

@@ -130,8 +130,16 @@ static void test_switch_is_a_word_of_its_own(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
-		if (boot_is_switched_off(lines[i].line) != lines[i].is_off)
+		if ((boot_why_off(lines[i].line) != NULL) != lines[i].is_off)
 			fail_msg("\"%s\"", lines[i].line);
+}
+
+static void test_the_reason_is_the_one_that_counts(void **state)
+{
+	(void)state;
+	assert_string_equal(boot_why_off("single bsi.attach=no ro"), "bsi.attach=no on the kernel's command line");
+	assert_string_equal(boot_why_off("bsi.attach=no single ro"), "bsi.attach=no on the kernel's command line");
+	assert_string_equal(boot_why_off("ro single"), "a boot for repair, by the kernel's command line");
 }
 
 int main(void)
@@ -140,6 +148,7 @@ int main(void)
 		cmocka_unit_test(test_plan_follows_the_count),
 		cmocka_unit_test(test_hanging_boots_reach_the_base),
 		cmocka_unit_test(test_switch_is_a_word_of_its_own),
+		cmocka_unit_test(test_the_reason_is_the_one_that_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
