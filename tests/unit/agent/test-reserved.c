@@ -126,7 +126,8 @@ static void test_reserved_ships_what_a_restart_would_break(void **state)
 		"openvpn@office.service", "wg-quick@wg0.service", "tinc@net.service", "strongswan.service",
 		"ipsec.service", "ppp@dsl.service", "xl2tpd.service", "bird.service", "bird6.service",
 		"frr.service", "quagga.service", "keepalived.service", "docker.service", "lxc@a.service",
-		"rc-local.service", "bsi.service"};
+		"rc-local.service", "libvirt-guests.service", "virtlogd.service", "mythtv-backend.service",
+		"networkd-dispatcher.service", "xendomains.service", "zfs-fuse.service", "bsi.service"};
 	struct reserved r = {0};
 	struct error e = {0};
 	char text[16384];
