@@ -296,7 +296,15 @@ static int decide_and_obey(struct agent *a, const struct news *news, struct deci
 		return r;
 	if (news->is_fresh)
 		status_keep_decision(a, decision, remote_expires_utc_s(news->remote));
-	return obey(a, news, decision, failed, graft, ret_action, reterr);
+	r = obey(a, news, decision, failed, graft, ret_action, reterr);
+	/* what waited was attached just now, and waits no more */
+	if (r == 0 && news->is_fresh && strcmp(decision->id, "relaunch-wanted") == 0 &&
+		change_was_made(graft)) {
+		r = context_decide(a, remote_index(news->remote), &asking, decision, reterr);
+		if (r == 0)
+			status_keep_decision(a, decision, remote_expires_utc_s(news->remote));
+	}
+	return r;
 }
 
 static int run(struct agent *a, struct news *news, struct decision *decision,

@@ -73,6 +73,7 @@ is "$run_status" 0 "when it is closed, run attaches"
 is "$(mounted)" 1 "the library is patched"
 is "$(lab)" 2 "and runs"
 is "$(device_status .state)" protected "the status: protected"
+is "$(device_status .check.id)" up-to-date "and the last check says no more that something waits"
 
 add third >/dev/null 2>&1
 start
