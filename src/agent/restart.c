@@ -160,25 +160,85 @@ static int look(struct agent *a, struct moment *ret, struct error *reterr)
 
 /* what is done */
 
+/* why says what is remarkable; empty where nothing is. */
 static int add_result(json_t *results, const char *unit, int r, const struct error *why)
 {
 	const char *result = r == 0 ? "restarted" : r == -ETIMEDOUT ? "unfinished" : "failed";
 
 	return json_array_append_new(results, json_pack("{s:s, s:s, s:s?}", "unit", unit, "result",
-						      result, "reason", r < 0 ? why->text : NULL)) < 0 ?
+						      result, "reason", why->text[0] ? why->text : NULL)) < 0 ?
 		       -ENOMEM :
 		       0;
 }
 
-static int restart_unit(struct agent *a, struct systemd *systemd, const char *unit, json_t *results)
+/*
+ * Starts that nobody but systemd counted (an administrator's, a package's, those for an earlier letter)
+ * can make ours one too many, after the stop: what bsi stopped must come back. Whether it had to be
+ * started; *r and *why are then what came of that.
+ */
+static bool bring_back(struct agent *a, struct systemd *systemd, const char *unit, int *r,
+	struct error *why)
+{
+	struct unit_end end;
+
+	if (systemd_settle(systemd, unit, UNIT_TIMEOUT_S, &end, NULL) < 0 || !end.is_refused)
+		return false;
+	context_note(a, "starts %s again: it was beyond its start limit", unit);
+	*r = systemd_start(systemd, unit, UNIT_TIMEOUT_S, why);
+	if (*r == 0)
+		(void)error_set(why, 0, "it was beyond its start limit: systemd did not start it, so its "
+					"count was reset and it was started once more");
+	return true;
+}
+
+/* The others that its restart stopped: beyond their own limits, or because its start was refused. */
+static int bring_back_others(struct agent *a, const struct restart_gathered *g, const char *unit,
+	bool was_refused, json_t *results)
+{
+	bool *along = calloc(g->facts.n_units + 1, sizeof *along);
+	int r = along ? 0 : -ENOMEM;
+
+	if (along)
+		restart_mark_along(&g->facts, unit, along);
+	for (size_t i = 0; r == 0 && i < g->facts.n_units; i++) {
+		const char *name = g->facts.units[i].facts.name;
+		struct error why = {0};
+		struct unit_end end;
+		int came = 0;
+
+		if (!along[i])
+			continue;
+		if (bring_back(a, g->systemd, name, &came, &why)) {
+			r = add_result(results, name, came, &why);
+		} else if (was_refused &&
+			   systemd_settle(g->systemd, name, UNIT_TIMEOUT_S, &end, NULL) == 0 &&
+			   (strcmp(end.state, "inactive") == 0 || strcmp(end.state, "failed") == 0)) {
+			context_note(a, "starts %s again: it needs %s", name, unit);
+			came = systemd_start(g->systemd, name, UNIT_TIMEOUT_S, &why);
+			if (came == 0)
+				(void)error_set(&why, 0, "it was down with %s, and was started again", unit);
+			r = add_result(results, name, came, &why);
+		}
+	}
+	free(along);
+	return r;
+}
+
+static int restart_unit(struct agent *a, const struct restart_gathered *g, const char *unit,
+	json_t *results)
 {
 	struct error why = {0};
-	int r;
+	bool was_refused = false;
+	int came, r;
 
 	context_note(a, "restarts %s", unit);
 	restarted_add(a, unit);
-	r = systemd_restart(systemd, unit, UNIT_TIMEOUT_S, &why);
-	return add_result(results, unit, r, &why);
+	came = systemd_restart(g->systemd, unit, UNIT_TIMEOUT_S, &why);
+	if (came < 0 && came != -ETIMEDOUT)
+		was_refused = bring_back(a, g->systemd, unit, &came, &why);
+	r = add_result(results, unit, came, &why);
+	/* systemd is still at it: nobody knows yet who comes back */
+	return r < 0 || came == -ETIMEDOUT ? r : bring_back_others(a, g, unit, was_refused, results);
 }
 
 static int reexecute(struct agent *a, struct systemd *systemd, json_t *results)
@@ -219,7 +279,7 @@ static int take_steps(struct agent *a, const struct moment *m, json_t *results, 
 		if (m->is_boot && !restart_is_of_boot(&m->gathered.facts, step))
 			continue;
 		if (step->end == RESTART_UNIT) {
-			r = restart_unit(a, m->gathered.systemd, step->unit, results);
+			r = restart_unit(a, &m->gathered, step->unit, results);
 		} else if (step->end == RESTART_ALONG) {
 			restarted_add(a, step->unit);
 		} else if (step->end == RESTART_INIT) {

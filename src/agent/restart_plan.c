@@ -140,7 +140,7 @@ static bool is_forbidden(const struct restart_facts *facts, const struct restart
 {
 	enum reserved_kind reserved = reserved_find(facts->reserved, u->facts.name);
 
-	if (u->is_own)
+	if (u->is_own || u->facts.machine_action[0])
 		return true;
 	if (facts->is_boot && reserved == RESERVED_BOOT)
 		return false;
@@ -185,6 +185,9 @@ static void judge(const struct restart_facts *facts, const struct restart_unit *
 	else if (u->was_restarted)
 		give(v, RESTART_ASK, "%s was restarted already since the change, and is not restarted "
 			"again", name);
+	else if (u->facts.machine_action[0])
+		give(v, RESTART_ASK, "%s has %s, which its restart could bring about; restart it when it "
+			"suits", name, u->facts.machine_action);
 	else if (u->facts.is_near_limit)
 		give(v, RESTART_ASK, "%s was started so often that systemd could refuse one start more",
 			name);
@@ -518,4 +521,15 @@ bool restart_is_of_boot(const struct restart_facts *facts, const struct restart_
 		return true;
 	return step->end == RESTART_UNIT &&
 	       reserved_find(facts->reserved, step->unit) == RESERVED_BOOT;
+}
+
+void restart_mark_along(const struct restart_facts *facts, const char *unit, bool *seen)
+{
+	size_t index = find_unit(facts, unit);
+
+	memset(seen, 0, facts->n_units * sizeof *seen);
+	if (index == NO_UNIT)
+		return;
+	follow(facts, index, seen);
+	seen[index] = false;
 }

@@ -92,5 +92,11 @@ DEFINE_FREEP(restart_plan)
  */
 bool restart_is_of_boot(const struct restart_facts *facts, const struct restart_step *step);
 
+/*
+ * Mark in seen, one for each unit of the facts, those that run and that systemd restarts with this one:
+ * all of them may be stopped by it. The unit itself is not marked.
+ */
+void restart_mark_along(const struct restart_facts *facts, const char *unit, bool *seen);
+
 /* A stable word: "restart", "reboot" ... */
 const char *restart_end_text(enum restart_end end);

@@ -16,6 +16,7 @@
 #include "base/error.h"
 
 #define SYSTEMD_STATE_MAX 32
+#define SYSTEMD_SETTING_MAX 64
 #define SYSTEMD_NEIGHBOURS_MAX 1024 /* units that one unit names; more are left out */
 
 struct systemd;
@@ -45,6 +46,8 @@ struct unit_facts {
 	bool may_restart; /* neither its start nor its stop is refused */
 	bool is_oneshot;  /* works and ends */
 	bool is_near_limit; /* one start more could be one too many for its start limit */
+	/* what a restart could make systemd do to the machine, as "FailureAction=reboot"; or "" */
+	char machine_action[SYSTEMD_SETTING_MAX];
 	struct unit_names after;       /* units that it is ordered after */
 	struct unit_names takes_along; /* units that systemd restarts with it */
 };
@@ -58,6 +61,24 @@ void unit_facts_done(struct unit_facts *f);
  * -EIO where the job failed (the words name its result), -ETIMEDOUT where it goes on.
  */
 int systemd_restart(struct systemd *s, const char *unit, unsigned timeout_s, struct error *reterr)
+	MUST_CHECK;
+
+/* How a unit stands when no job of it is left. */
+struct unit_end {
+	char state[SYSTEMD_STATE_MAX]; /* ActiveState */
+	bool is_refused; /* it does not run because systemd counted too many starts of it */
+};
+
+/* Wait until systemd has done what it was told to do with a unit, at most timeout_s. */
+int systemd_settle(struct systemd *s, const char *unit, unsigned timeout_s, struct unit_end *ret,
+	struct error *reterr) MUST_CHECK;
+
+/*
+ * Start a unit, whatever was counted against its start limit before; and what starts it on demand (a
+ * socket, a path, a timer), where systemd gave that up together with the unit. Errors as those of
+ * systemd_restart().
+ */
+int systemd_start(struct systemd *s, const char *unit, unsigned timeout_s, struct error *reterr)
 	MUST_CHECK;
 
 /* systemd starts itself anew, with all that it knows; returns when it answers again. */

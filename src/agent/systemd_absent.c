@@ -51,6 +51,24 @@ int systemd_restart(struct systemd *s, const char *unit, unsigned timeout_s, str
 	return error_set(reterr, -BSI_E_UNSUPPORTED, ABSENT);
 }
 
+int systemd_settle(struct systemd *s, const char *unit, unsigned timeout_s, struct unit_end *ret,
+	struct error *reterr)
+{
+	(void)s;
+	(void)unit;
+	(void)timeout_s;
+	*ret = (struct unit_end){0};
+	return error_set(reterr, -BSI_E_UNSUPPORTED, ABSENT);
+}
+
+int systemd_start(struct systemd *s, const char *unit, unsigned timeout_s, struct error *reterr)
+{
+	(void)s;
+	(void)unit;
+	(void)timeout_s;
+	return error_set(reterr, -BSI_E_UNSUPPORTED, ABSENT);
+}
+
 int systemd_reexecute(struct systemd *s, unsigned timeout_s, struct error *reterr)
 {
 	(void)s;

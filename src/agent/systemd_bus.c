@@ -222,21 +222,49 @@ static void read_names(struct reading *x, const char *property, struct unit_name
 }
 
 /*
- * systemd does not tell how many starts it counted. It was started within the interval of the
- * limit, and restarted by systemd as often as the limit allows but once: then ours could be refused,
- * after the service was stopped.
+ * systemd does not tell how many starts it counted, but forgets them when the interval of the limit
+ * is over: of a unit that has run for longer than that, none counts.
  */
-static bool is_near_limit(struct reading *x)
+static bool is_counted(struct reading *x)
 {
 	uint64_t interval_us = read_number(x, UNIT_INTERFACE, "StartLimitIntervalUSec", 't');
 	uint64_t burst = read_number(x, UNIT_INTERFACE, "StartLimitBurst", 'u');
 	uint64_t since_us = read_number(x, UNIT_INTERFACE, "ActiveEnterTimestampMonotonic", 't');
-	uint64_t n_restarts = read_number(x, SERVICE_INTERFACE, "NRestarts", 'u');
 	uint64_t now = now_us();
 
-	if (interval_us == 0 || burst == 0 || since_us > now || now - since_us > interval_us)
-		return false;
-	return n_restarts + 2 > burst;
+	return interval_us > 0 && burst > 0 && since_us <= now && now - since_us <= interval_us;
+}
+
+/* systemd restarted it as often as its limit allows but once: it fails, and ours would not help. */
+static bool is_near_limit(struct reading *x)
+{
+	uint64_t burst = read_number(x, UNIT_INTERFACE, "StartLimitBurst", 'u');
+	uint64_t n_restarts = read_number(x, SERVICE_INTERFACE, "NRestarts", 'u');
+
+	return is_counted(x) && n_restarts + 2 > burst;
+}
+
+static void read_action(struct reading *x, const char *property, struct unit_facts *f)
+{
+	char action[SYSTEMD_STATE_MAX] = "";
+
+	if (f->machine_action[0])
+		return;
+	read_text(x, UNIT_INTERFACE, property, action, sizeof action);
+	if (action[0] && strcmp(action, "none") != 0)
+		(void)snprintf(f->machine_action, sizeof f->machine_action, "%s=%s", property, action);
+}
+
+/*
+ * Between its stop and its start a unit that is restarted is inactive, as one that ended well; its start
+ * may fail; and as nobody knows the count, any counted start may be one too many.
+ */
+static void read_actions(struct reading *x, struct unit_facts *f)
+{
+	read_action(x, "SuccessAction", f);
+	read_action(x, "FailureAction", f);
+	if (is_counted(x))
+		read_action(x, "StartLimitAction", f);
 }
 
 static void read_service(struct reading *x, struct unit_facts *f)
@@ -248,12 +276,28 @@ static void read_service(struct reading *x, struct unit_facts *f)
 	f->is_near_limit = is_near_limit(x);
 }
 
+/* The interface of the kind of unit, or NULL for one that has no result. */
+static const char *interface_of(const char *unit)
+{
+	static const struct {
+		const char *suffix, *interface;
+	} kinds[] = {{".service", SERVICE_INTERFACE}, {".socket", SYSTEMD ".Socket"},
+		{".path", SYSTEMD ".Path"}, {".timer", SYSTEMD ".Timer"}, {".mount", SYSTEMD ".Mount"},
+		{".automount", SYSTEMD ".Automount"}, {".swap", SYSTEMD ".Swap"}};
+	const char *suffix = strrchr(unit, '.');
+
+	for (size_t i = 0; suffix && i < ARRAY_SIZE(kinds); i++)
+		if (strcmp(suffix, kinds[i].suffix) == 0)
+			return kinds[i].interface;
+	return NULL;
+}
+
 int systemd_unit_facts(struct systemd *s, const char *unit, struct unit_facts *ret,
 	struct error *reterr)
 {
 	AUTO_DONE(unit_facts) struct unit_facts f = {0};
 	struct reading x = {.bus = s->bus};
-	size_t len = strlen(unit);
+	const char *interface = interface_of(unit);
 
 	*ret = (struct unit_facts){0};
 	x.err = sd_bus_path_encode(UNIT_PREFIX, unit, &x.object);
@@ -265,7 +309,8 @@ int systemd_unit_facts(struct systemd *s, const char *unit, struct unit_facts *r
 	read_names(&x, "RequiredBy", &f.takes_along);
 	read_names(&x, "BoundBy", &f.takes_along);
 	read_names(&x, "ConsistsOf", &f.takes_along);
-	if (len > strlen(".service") && strcmp(unit + len - strlen(".service"), ".service") == 0)
+	read_actions(&x, &f);
+	if (interface && strcmp(interface, SERVICE_INTERFACE) == 0)
 		read_service(&x, &f);
 	free(x.object);
 	if (x.err < 0)
@@ -323,8 +368,9 @@ static int wait_for_job(struct systemd *s, struct job *job, unsigned timeout_s)
 	return 0;
 }
 
-static int restart_and_wait(struct systemd *s, const char *unit, unsigned timeout_s,
-	struct error *reterr)
+/* verb is "start" or "restart", for people; method the call that does it. */
+static int call_and_wait(struct systemd *s, const char *method, const char *verb, const char *unit,
+	unsigned timeout_s, struct error *reterr)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	sd_bus_message *reply = NULL;
@@ -335,21 +381,21 @@ static int restart_and_wait(struct systemd *s, const char *unit, unsigned timeou
 	r = sd_bus_match_signal(s->bus, &slot, SYSTEMD, MANAGER_PATH, MANAGER, "JobRemoved",
 		on_job_removed, &job);
 	if (r >= 0)
-		r = sd_bus_call_method(s->bus, SYSTEMD, MANAGER_PATH, MANAGER, "TryRestartUnit", &error,
-			&reply, "ss", unit, "replace");
+		r = sd_bus_call_method(s->bus, SYSTEMD, MANAGER_PATH, MANAGER, method, &error, &reply,
+			"ss", unit, "replace");
 	if (r >= 0)
 		r = sd_bus_message_read(reply, "o", &job.object);
 	if (r < 0)
-		r = error_set(reterr, -EIO, "systemd does not restart %s: %s", unit,
+		r = error_set(reterr, -EIO, "systemd does not %s %s: %s", verb, unit,
 			error.message ? error.message : error_text(r));
 	else
 		r = wait_for_job(s, &job, timeout_s);
 	if (r == -ETIMEDOUT)
-		r = error_set(reterr, r, "%s is still being restarted after %u s", unit, timeout_s);
+		r = error_set(reterr, r, "%s is still being %sed after %u s", unit, verb, timeout_s);
 	else if (r < 0 && r != -EIO)
 		r = error_set(reterr, r, "waiting for %s: %s", unit, error_text(r));
 	else if (r >= 0 && strcmp(job.result, "done") != 0 && strcmp(job.result, "skipped") != 0)
-		r = error_set(reterr, -EIO, "%s was not restarted: the job ended with '%s'", unit,
+		r = error_set(reterr, -EIO, "%s was not %sed: the job ended with '%s'", unit, verb,
 			job.result);
 	(void)sd_bus_slot_unref(slot);
 	(void)sd_bus_message_unref(reply);
@@ -357,17 +403,133 @@ static int restart_and_wait(struct systemd *s, const char *unit, unsigned timeou
 	return r < 0 ? r : 0;
 }
 
-int systemd_restart(struct systemd *s, const char *unit, unsigned timeout_s, struct error *reterr)
+static int subscribe(struct systemd *s, struct error *reterr)
 {
-	int r;
+	int r = sd_bus_call_method(s->bus, SYSTEMD, MANAGER_PATH, MANAGER, "Subscribe", NULL, NULL,
+		NULL);
 
-	r = sd_bus_call_method(s->bus, SYSTEMD, MANAGER_PATH, MANAGER, "Subscribe", NULL, NULL, NULL);
-	if (r < 0)
-		return error_set(reterr, r, "systemd tells about no jobs: %s", error_text(r));
-	r = restart_and_wait(s, unit, timeout_s, reterr);
+	return r < 0 ? error_set(reterr, r, "systemd tells about no jobs: %s", error_text(r)) : 0;
+}
+
+static void unsubscribe(struct systemd *s)
+{
 	(void)sd_bus_call_method(s->bus, SYSTEMD, MANAGER_PATH, MANAGER, "Unsubscribe", NULL, NULL,
 		NULL);
+}
+
+int systemd_restart(struct systemd *s, const char *unit, unsigned timeout_s, struct error *reterr)
+{
+	int r = subscribe(s, reterr);
+
+	if (r < 0)
+		return r;
+	r = call_and_wait(s, "TryRestartUnit", "restart", unit, timeout_s, reterr);
+	unsubscribe(s);
 	return r;
+}
+
+/* what is left of restarts */
+
+static bool has_job(struct reading *x)
+{
+	sd_bus_message *reply = NULL;
+	uint32_t id = 0;
+
+	if (x->err >= 0)
+		x->err = sd_bus_get_property(x->bus, SYSTEMD, x->object, UNIT_INTERFACE, "Job", NULL,
+			&reply, "(uo)");
+	if (x->err >= 0)
+		x->err = sd_bus_message_enter_container(reply, 'r', "uo");
+	if (x->err >= 0)
+		x->err = sd_bus_message_read(reply, "u", &id);
+	(void)sd_bus_message_unref(reply);
+	return id != 0;
+}
+
+static void read_end(struct reading *x, const char *unit, struct unit_end *ret)
+{
+	static const char refused[] = "start-limit-hit"; /* "service-start-limit-hit" of a socket */
+	const char *interface = interface_of(unit);
+	char result[SYSTEMD_STATE_MAX] = "";
+	size_t len;
+
+	read_text(x, UNIT_INTERFACE, "ActiveState", ret->state, sizeof ret->state);
+	if (interface)
+		read_text(x, interface, "Result", result, sizeof result);
+	len = strlen(result);
+	ret->is_refused = strcmp(ret->state, "active") != 0 && len >= strlen(refused) &&
+			  strcmp(result + len - strlen(refused), refused) == 0;
+}
+
+int systemd_settle(struct systemd *s, const char *unit, unsigned timeout_s, struct unit_end *ret,
+	struct error *reterr)
+{
+	const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000L};
+	uint64_t end_us = now_us() + timeout_s * UINT64_C(1000000);
+	struct reading x = {.bus = s->bus};
+	bool is_busy;
+
+	*ret = (struct unit_end){0};
+	x.err = sd_bus_path_encode(UNIT_PREFIX, unit, &x.object);
+	while ((is_busy = has_job(&x)) && now_us() < end_us)
+		(void)nanosleep(&pause, NULL);
+	read_end(&x, unit, ret);
+	free(x.object);
+	if (x.err < 0)
+		return error_set(reterr, x.err, "systemd does not tell about %s: %s", unit,
+			error_text(x.err));
+	return is_busy ? error_set(reterr, -ETIMEDOUT, "%s is not settled after %u s", unit, timeout_s) :
+			 0;
+}
+
+/* With the count of its starts; a unit that did not fail has nothing to forget. */
+static void forget_failure(struct systemd *s, const char *unit)
+{
+	(void)sd_bus_call_method(s->bus, SYSTEMD, MANAGER_PATH, MANAGER, "ResetFailedUnit", NULL, NULL,
+		"s", unit);
+}
+
+/* Before the unit itself: a socket is not opened for a service that runs. */
+static int start_triggers(struct systemd *s, const char *unit, unsigned timeout_s,
+	struct error *reterr)
+{
+	struct unit_names triggers = {0};
+	struct reading x = {.bus = s->bus};
+	int r = 0;
+
+	x.err = sd_bus_path_encode(UNIT_PREFIX, unit, &x.object);
+	read_names(&x, "TriggeredBy", &triggers);
+	free(x.object);
+	if (x.err < 0)
+		r = error_set(reterr, x.err, "systemd does not tell about %s: %s", unit,
+			error_text(x.err));
+	for (size_t i = 0; r == 0 && i < triggers.n; i++) {
+		struct unit_end end;
+
+		r = systemd_settle(s, triggers.names[i], timeout_s, &end, reterr);
+		if (r < 0 || !end.is_refused)
+			continue;
+		forget_failure(s, triggers.names[i]);
+		r = call_and_wait(s, "StartUnit", "start", triggers.names[i], timeout_s, reterr);
+	}
+	names_done(&triggers);
+	return r;
+}
+
+int systemd_start(struct systemd *s, const char *unit, unsigned timeout_s, struct error *reterr)
+{
+	struct error why = {0};
+	int r = subscribe(s, reterr);
+	int triggers;
+
+	if (r < 0)
+		return r;
+	forget_failure(s, unit);
+	triggers = start_triggers(s, unit, timeout_s, &why);
+	r = call_and_wait(s, "StartUnit", "start", unit, timeout_s, reterr);
+	unsubscribe(s);
+	/* the unit itself comes first, whatever became of its socket */
+	return r < 0 || triggers == 0 ? r : error_set(reterr, triggers, "%s", why.text);
 }
 
 /* Its bus connection ends with the old program, so the call has no answer: ask until one comes. */

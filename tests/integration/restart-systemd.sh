@@ -31,7 +31,7 @@ if [[ -z ${RESTART_LAB:-} ]]; then
 		printf '[Unit]\nDefaultDependencies=no\n%b\n[Service]\n%b\n' "$2" "$3" >"$units/$1.service"
 	}
 	lab='ExecStart=/usr/bin/lab stay'
-	service core "" "$lab"
+	service core "" "ExecStartPre=/bin/sh -c 'echo start >>/run/core-starts'\n$lab"
 	service leaf "After=core.service" "$lab"
 	service part "PartOf=core.service\nAfter=core.service" "$lab"
 	service workers "" "ExecStart=/bin/bash -c 'lab stay & lab stay & wait'"
@@ -42,6 +42,17 @@ if [[ -z ${RESTART_LAB:-} ]]; then
 	service keeps "" "KillMode=process\nExecStart=/bin/bash -c 'lab stay & lab stay & wait'"
 	service refuses "RefuseManualStop=yes" "$lab"
 	service busy "StartLimitIntervalSec=1h\nStartLimitBurst=1" "$lab"
+	# units whose starts were counted, by nobody but systemd
+	limit='StartLimitIntervalSec=1h\nStartLimitBurst=3'
+	service often "$limit" "$lab"
+	printf '[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=/run/often\n' >"$units/often.socket"
+	service needs "Requires=often.service\nAfter=often.service" "$lab"
+	service behind "PartOf=workers.service\nAfter=workers.service\n$limit" "$lab"
+	# units for which systemd would end the laboratory
+	service grave "$limit\nStartLimitAction=exit-force" "$lab"
+	service graver "FailureAction=exit-force" "$lab"
+	service gravest "SuccessAction=exit-force" "$lab"
+	service calm "StartLimitIntervalSec=1ms\nStartLimitAction=exit-force" "$lab"
 	service once "" "Type=oneshot\n$lab"
 	service feigns "" "Delegate=yes\nExecStart=/bin/sh -c 'g=/sys/fs/cgroup/system.slice/feigns.service/core.service; mkdir \$g; echo 0 >\$g/cgroup.procs; exec lab stay'"
 	service ghost "" "ExecStart=/bin/sh -c 'g=/sys/fs/cgroup/ghost.slice/core.service; mkdir -p \$g; echo 0 >\$g/cgroup.procs; exec lab stay'"
@@ -107,14 +118,19 @@ cp -r "$BSI_STAGE/usr/lib/bsi/reserved.d" /usr/lib/bsi/
 
 is "$(cat /proc/1/comm)" systemd "process 1 is systemd"
 like "$(cat /proc/1/maps)" liblab "which has the library too"
-all="core leaf part workers getty@tty9 own broken dies keeps refuses busy feigns ghost"
+all="core leaf part workers getty@tty9 own broken dies keeps refuses busy feigns ghost often needs behind grave graver gravest calm"
+systemctl start often.socket
 for name in $all; do systemctl start "$name.service" || diag "$name does not start"; done
+for name in often behind grave; do
+	systemctl restart "$name.service" && systemctl restart "$name.service" || diag "$name does not start thrice"
+done
+systemctl start needs.service
 systemctl start --no-block once.service
 systemd-run --quiet --scope --slice=user-4242.slice --unit=session-1 lab stay >/dev/null 2>&1 &
 systemd-run --quiet --scope --unit=box unshare --pid --fork --kill-child lab stay >/dev/null 2>&1 &
 disown -a # their ends are no words for a reader of this test
 mapped() { grep -ls liblab.so /proc/[0-9]*/maps 2>/dev/null | wc -l; }
-for ((i = 0; i < 200 && $(mapped) < 19; i++)); do sleep 0.05; done
+for ((i = 0; i < 200 && $(mapped) < 26; i++)); do sleep 0.05; done
 main() { systemctl show -P MainPID "$1.service"; }
 declare -A before
 for name in $all; do before[$name]=$(main "$name"); done
@@ -125,13 +141,16 @@ is "$run_status" 0 "a plan"
 [[ $run_status == 0 ]] || diag "$run_err"
 plan=$run_out
 is "$(jq -r '[.plan[] | select(.end == "restart") | .unit] | join(" ")' <<<"$plan")" \
-	"broken.service dies.service feigns.service keeps.service leaf.service core.service workers.service" \
+	"broken.service calm.service dies.service feigns.service keeps.service leaf.service core.service often.service workers.service" \
 	"units to restart, the leaf before what it needs"
 is "$(step part.service '"\(.end) \(.reason)"' <<<"$plan")" "along systemd restarts it with core.service" "what systemd restarts along"
 is "$(step workers.service '.processes | length' <<<"$plan")" 2 "workers are their unit's"
 is "$(step getty@tty9.service .end <<<"$plan") $(step own.service .end <<<"$plan")" "ask ask" "reserved units, shipped and the owner's"
 is "$(step refuses.service .end <<<"$plan") $(step once.service .end <<<"$plan")" "reboot wait" "one that refuses, one that works once"
 like "$(step busy.service .reason <<<"$plan")" "refuse one start more" "a start limit"
+like "$(step grave.service '"\(.end) \(.reason)"' <<<"$plan")" "^ask .*StartLimitAction=exit-force" "one that takes the machine along"
+like "$(step graver.service '"\(.end) \(.reason)"' <<<"$plan")" "^ask .*FailureAction=exit-force" "by whatever name"
+like "$(step gravest.service '"\(.end) \(.reason)"' <<<"$plan")" "^ask .*SuccessAction=exit-force" "at its end already"
 is "$(jq -r '.plan[] | select(.pid == 1) | .end' <<<"$plan")" reexecute "process 1"
 is "$(jq -r --argjson pid "${before[ghost]}" '.list[] | select(.pid == $pid) | "\(.place) \(.end)"' <<<"$plan")" "unknown ask" \
 	"a group that systemd did not make is believed nothing"
@@ -147,15 +166,23 @@ is "$run_status" 0 "install --restart"
 restarts=$(jq -c .restarts <<<"$run_out")
 result() { jq -r --arg unit "$1" '.[] | select(.unit == $unit) | '"$2" <<<"$restarts"; }
 is "$(jq -r '[.[].unit] | join(" ")' <<<"$restarts")" \
-	"broken.service dies.service feigns.service keeps.service leaf.service core.service workers.service init.scope" "it restarts what the plan said"
-for name in leaf core part workers; do
+	"broken.service calm.service dies.service feigns.service keeps.service leaf.service core.service often.service needs.service workers.service behind.service init.scope" \
+	"it restarts what the plan said, and names what it had to bring back"
+for name in leaf core part workers calm often needs behind; do
 	isnt "$(main $name)" "${before[$name]}" "$name.service is another process now"
 	is "$(systemctl show -P ActiveState $name.service)" active "which runs"
 done
 like "$(cat "/proc/$(main core)/maps")" "liblab" "with the library"
-for name in getty@tty9 own refuses busy ghost; do is "$(main $name)" "${before[$name]}" "$name.service was left alone"; done
-is "$(systemctl show -P NRestarts core.service)" 0 "by one job"
+for name in getty@tty9 own refuses busy ghost grave graver gravest; do is "$(main $name)" "${before[$name]}" "$name.service was left alone"; done
+is "$(grep -c start /run/core-starts):$(systemctl show -P NRestarts core.service)" 2:0 "core.service was started once more, and by one job"
 is "$(result core.service '"\(.result) \(.exposed | length)"')" "restarted 0" "core.service: nobody is left on old code"
+for name in often needs behind; do
+	is "$(result $name.service '"\(.result) \(.exposed | length)"')" "restarted 0" "$name.service, which systemd did not start again, runs the new code"
+done
+like "$(result often.service .reason)" "start limit" "it is said why it took two starts"
+like "$(result needs.service .reason)" "often.service" "and what else was down"
+is "$(systemctl show -P ActiveState often.socket)" active "its socket, which systemd gave up with it, listens"
+is "$(result core.service .reason)" null "nothing is said where all went well"
 like "$(result broken.service '"\(.result) \(.reason)"')" "^failed broken.service was not restarted: the job ended with 'failed'" "a unit that fails is named"
 is "$(result dies.service .result)" failed "one that fails right after its start as well"
 is "$(result keeps.service '"\(.result) \([.exposed[].command] | unique | join(" "))"')" "restarted lab" "one whose programs outlive a restart: they are named as still exposed"
@@ -165,7 +192,7 @@ is "$(lab)" 2 "attached"
 
 run bsi exposure --json
 is "$(jq -r '[.list[] | .unit // "-"] | sort | unique | join(" ")' <<<"$run_out")" \
-	"- box.scope busy.service getty@tty9.service keeps.service once.service own.service refuses.service session-1.scope" \
+	"- box.scope busy.service getty@tty9.service grave.service graver.service gravest.service keeps.service once.service own.service refuses.service session-1.scope" \
 	"who is left is named by unit"
 is "$(jq -r '.list[] | select(.unit == null) | .pid' <<<"$run_out")" "${before[ghost]}" "and one without, that claimed to be core.service"
 unlike "$(jq -r '.list[].pid' <<<"$run_out" | paste -sd,)" '(^|,)1(,|$)' "process 1 is not among them"

@@ -17,6 +17,7 @@
 struct unit_row {
 	const char *name, *state, *after, *along;
 	bool refuses, is_oneshot, is_near_limit, was_restarted, is_own;
+	const char *action;
 };
 
 struct process_row {
@@ -117,6 +118,15 @@ static const struct row rows[] = {
 		.units = {{.name = "a.service", .is_near_limit = true}},
 		.processes = {{10, 1, PLACE_SERVICE, "a.service"}}, .plan = "ask:a.service",
 		.says = "refuse one start more"},
+	{.what = "a unit whose start limit is the machine's end is a person's",
+		.units = {{.name = "a.service", .action = "StartLimitAction=reboot"}},
+		.processes = {{10, 1, PLACE_SERVICE, "a.service"}}, .plan = "ask:a.service",
+		.says = "StartLimitAction=reboot"},
+	{.what = "so is one that takes such a unit along",
+		.units = {{.name = "a.service", .along = "b.service"},
+			{.name = "b.service", .action = "FailureAction=reboot"}},
+		.processes = {{10, 1, PLACE_SERVICE, "a.service"}}, .plan = "ask:a.service",
+		.says = "take b.service along"},
 	{.what = "what works once is let work",
 		.units = {{.name = "apt-daily-upgrade.service", .is_oneshot = true, .state = "activating"}},
 		.processes = {{10, 1, PLACE_SERVICE, "apt-daily-upgrade.service"}},
@@ -272,6 +282,7 @@ static void scene_make(struct scene *s, const struct row *row)
 		f->may_restart = !u->refuses;
 		f->is_oneshot = u->is_oneshot;
 		f->is_near_limit = u->is_near_limit;
+		(void)snprintf(f->machine_action, sizeof f->machine_action, "%s", u->action ? u->action : "");
 		split(u->after, &f->after, s->after[i]);
 		split(u->along, &f->takes_along, s->along[i]);
 		s->units[i].was_restarted = u->was_restarted;
