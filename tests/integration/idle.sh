@@ -140,6 +140,12 @@ run bsi detach --force
 is "$run_status:$(mounted)" 0:0 "and off if the owner insists"
 stop
 bsi attach >/dev/null
+start
+run sh "$BSI_TESTS/../debian/bsi.prerm" remove
+is "$run_status:$(mounted)" 0:0 "the removal of the package takes it off too"
+like "$run_err" "liblab1 is held: it is used by lab \($user\)" "and names who used it"
+stop
+bsi attach >/dev/null
 run dpkg -i "$old_deb"
 is "$run_status:$(mounted):$(lab)" 0:1:2 "when nobody uses it, plain dpkg replaces it, and it is improved again" || diag "$run_out$run_err"
 
