@@ -45,7 +45,7 @@ static int read_facts(struct agent *a, struct boot_facts *ret, struct error *ret
 	struct error damaged = {0};
 	int r;
 
-	*ret = (struct boot_facts){.is_switched_off = a->settings.why_off != NULL};
+	*ret = (struct boot_facts){0};
 	r = store_current_get(a->store, &ret->current, reterr);
 	if (r == 0)
 		r = store_good_get(a->store, &ret->good, reterr);
@@ -156,6 +156,13 @@ static int boot(struct agent *a, struct outcome *o, struct error *reterr)
 	struct boot_plan plan;
 	int r;
 
+	/* the way out needs no state: it may be what is wrong */
+	if (a->settings.why_off) {
+		mark_begun(a);
+		o->action = "skipped";
+		(void)snprintf(o->reason, sizeof o->reason, "%s", a->settings.why_off);
+		return 0;
+	}
 	r = store_lock(a->store, reterr);
 	if (r == 0)
 		mark_begun(a);
@@ -179,10 +186,6 @@ static int boot(struct agent *a, struct outcome *o, struct error *reterr)
 					  : attach_planned(a, &facts, &plan, o, reterr);
 	case BOOT_GIVE_UP:
 		give_up(a, &plan, o);
-		return 0;
-	case BOOT_SKIP:
-		o->action = "skipped";
-		(void)snprintf(o->reason, sizeof o->reason, "%s", a->settings.why_off);
 		return 0;
 	case BOOT_NOTHING:
 	default:
@@ -286,11 +289,13 @@ int agent_boot_complete(struct agent *a, struct error *reterr)
 	struct proof proof = {0};
 	int r;
 
+	/* nothing was counted: this boot says nothing about it */
+	if (a->settings.why_off)
+		return 0;
 	r = store_lock(a->store, reterr);
 	if (r == 0)
 		r = read_facts(a, &facts, reterr);
-	/* nothing was counted, or this boot says nothing about it */
-	if (r < 0 || facts.is_switched_off)
+	if (r < 0)
 		return r;
 	if (boot_is_proof(&facts))
 		r = read_proof(a, &proof, reterr);

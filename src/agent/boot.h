@@ -17,13 +17,11 @@ enum boot_action {
 	BOOT_ATTACH,    /* attach current */
 	BOOT_FALL_BACK, /* current never completed a boot: leave it for another generation */
 	BOOT_GIVE_UP,   /* current did once, so it stays; this boot goes on without it */
-	BOOT_SKIP,      /* the owner said so on the kernel's command line */
 };
 
 struct boot_facts {
 	uint64_t current, good;  /* generations; 0 is the base */
 	struct boot_count count; /* as it was found */
-	bool is_switched_off;    /* boot_why_off() says why */
 };
 
 struct boot_plan {

@@ -12,8 +12,6 @@ struct boot_plan boot_plan_make(const struct boot_facts *f)
 {
 	uint64_t attempts = f->count.generation == f->current ? f->count.attempts : 0;
 
-	if (f->is_switched_off)
-		return (struct boot_plan){.action = BOOT_SKIP};
 	if (f->current == 0)
 		return (struct boot_plan){.action = BOOT_NOTHING};
 	if (attempts < BOOT_ATTEMPTS)
@@ -27,7 +25,7 @@ struct boot_plan boot_plan_make(const struct boot_facts *f)
 
 bool boot_is_proof(const struct boot_facts *f)
 {
-	return !f->is_switched_off && f->current != 0 && f->count.generation == f->current &&
+	return f->current != 0 && f->count.generation == f->current &&
 	       f->count.attempts > 0 && f->count.attempts <= BOOT_ATTEMPTS;
 }
 

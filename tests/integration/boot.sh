@@ -254,6 +254,18 @@ is "$(anybody --json | jq -r '"\(.boot.action)\(.sentence | sub("^[^(]*"; ":"))"
 	"failed:(a): not attached since boot: the lock \"lock\" cannot be opened: Read-only file system" "everybody can read why"
 is "$(boot_says)" "failed the lock \"lock\" cannot be opened: Read-only file system" "which the boot says"
 is "$(sentence)" "(a): not attached since boot: the lock \"lock\" cannot be opened: Read-only file system" "and the status"
+for words in "ro bsi.attach=no:bsi.attach=no on the kernel's command line" "ro single:a boot for repair, by the kernel's command line"; do
+	reboot
+	echo "${words%%:*}" >"$tap_dir/cmdline"
+	mount --bind "$tap_dir/cmdline" /proc/cmdline
+	run bsi attach --boot
+	is "$run_status:$(sees):$(boot_says)" "0:a1b1:skipped ${words#*:}" "'${words%%:*}' attaches nothing, and needs no state for that"
+	is "$(sentence)" "(a): not attached since boot: ${words#*:}" "the status says why"
+	bsi boot-complete
+	run bsi attach
+	is "$(sees)" a1b1 "nothing attaches it in this boot"
+	umount /proc/cmdline
+done
 umount /var/lib/bsi
 
 # dpkg, with its hooks

@@ -169,4 +169,25 @@ is "$(lab)" 909 "programs run it"
 is "$(said labd 909)" 909 "labd was restarted onto it by the timer's unit"
 is "$(bsi exposure --json | jq -r '[.list[] | select(.end == "restart")] | length')" 0 "nobody whom a restart would end is left" ||
 	diag "$(bsi exposure)"
+
+# from one letter to the other and back, while AppArmor confines who starts
+bsi config restart ask >/dev/null
+rm -f /run/changes-done
+start_all_the_time confined '[29]0[29]' systemd-run -q --wait --pipe -p AppArmorProfile=lab-confined lab &
+exchanges=0
+for ((i = 0; i < $(rounds 10); i++)); do
+	run_free bsi rollback
+	[[ $run_status:$(lab) != 0:202 ]] || exchanges=$((exchanges + 1))
+	run_free bsi install b
+	[[ $run_status:$(lab) != 0:909 ]] || exchanges=$((exchanges + 1))
+done
+touch /run/changes-done
+wait $!
+read -r starts failures </run/confined
+is "$exchanges" "$(($(rounds 10) * 2))" "(b) and (a) by turns" || diag "$run_out $run_err"
+is "$((starts >= 3)):$failures:$(pathless)" 1:0:0 \
+	"during $exchanges exchanges $starts confined services start, none fails, none sees the base or loses a path" ||
+	diag "$(tail -n 5 /run/confined.err)"
+is "$(access_map)" "$(cat /srv/access-before)" "and a confined program may do what it could before"
+bsi config restart auto >/dev/null
 finish

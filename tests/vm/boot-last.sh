@@ -1,9 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The last boot, with bsi.attach=no: switched off, a damaged image, a new release; then the package goes.
+# The last boot, with bsi.attach=no and a root that stays read-only: switched off, a damaged image, a new
+# release; then the package goes.
 # shellcheck disable=SC2154
 . ./guest.sh
 
+like "$(findmnt -n -o OPTIONS /)" '^ro(,|$)' "the machine came up with a read-only root"
+is "$(systemctl is-active multi-user.target bsi-boot.service | sort -u)" active "and our unit did not stand in its way"
+is "$(setpriv --reuid 65534 --regid 65534 --clear-groups bsi status --json | jq -r .boot.action)" skipped "everybody can read what it did"
+mount -o remount,rw /
+systemctl restart nginx.service
 is "$(lab)" 101 "with bsi.attach=no on the kernel's command line nothing is attached"
 is "$(head -n 1 /run/lab-early)" 101 "from the start"
 is "$(status .boot.action)" skipped "the status says so"

@@ -82,6 +82,22 @@ hammer_is() {
 		diag "$(sort /run/hammer.err | uniq -c | tail -n 5)"
 }
 
+# start_all_the_time NAME PATTERN COMMAND...: until the changes are done; in /run/NAME how often, and
+# how often it failed or said something that the whole pattern does not match
+start_all_the_time() {
+	local name=$1 pattern=$2 failures=0 starts=0
+	shift 2
+	while [[ ! -e /run/changes-done ]]; do
+		starts=$((starts + 1))
+		"$@" >"/run/$name.out" 2>>"/run/$name.err" && grep -qxE "$pattern" "/run/$name.out" ||
+			failures=$((failures + 1))
+	done
+	echo "$starts $failures" >"/run/$name"
+}
+
+# How often AppArmor met a file that has no path any more.
+pathless() { dmesg | grep 'apparmor="DENIED"' | grep -c 'disconnected path'; }
+
 # The process of a service.
 main_pid() {
 	systemctl show -P MainPID "$1.service"

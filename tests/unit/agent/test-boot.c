@@ -35,10 +35,6 @@ static const struct row {
 		{.action = BOOT_GIVE_UP, .count = {2, BOOT_GAVE_UP_ATTEMPTS}}, false},
 	{"boots of another generation do not count", {.current = 3, .good = 1, .count = {2, 2}},
 		{.action = BOOT_ATTACH, .count = {3, 1}}, true},
-	{"the owner's switch comes first",
-		{.current = 2, .good = 1, .count = {2, 2}, .is_switched_off = true},
-		{.action = BOOT_SKIP}, false},
-	{"and counts nothing", {.current = 2, .is_switched_off = true}, {.action = BOOT_SKIP}, false},
 };
 
 static void test_plan_follows_the_count(void **state)
