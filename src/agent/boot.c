@@ -8,6 +8,7 @@
 
 #include "agent/change.h"
 #include "agent/restart.h"
+#include "agent/restarted.h"
 #include "agent/run_dir.h"
 #include "agent/status.h"
 #include "agent/systemd.h"
@@ -15,29 +16,36 @@
 #include "base/utc.h"
 #include "store/denied.h"
 
-#define BEGUN_NAME "begun.json" /* in the run directory, so the next boot forgets it */
+#define BEGUN_NAME "begun.json" /* in the run directory, which a soft-reboot leaves as it is */
 
 /*
- * Whether nothing runs yet that could be disturbed: this is the first attempt since the boot, and
- * process 1, where it can be asked, has not come as far as services.
+ * Whether nothing runs yet that could be disturbed: this is the first attempt since process 1 began,
+ * and it, where it can be asked, has not come as far as services.
  */
-static bool is_early(const struct agent *a)
+static bool is_early(const struct agent *a, const struct systemd_progress *progress)
 {
 	AUTO_JSON json_t *begun = NULL;
-	bool is_up = false;
+	uint64_t begun_us = 0;
+	int r;
 
-	if (run_dir_load(a->settings.run, BEGUN_NAME, &begun) != -ENOENT)
+	if (progress->is_up)
 		return false;
-	return systemd_is_up(&is_up, NULL) < 0 || !is_up;
+	r = run_dir_load(a->settings.run, BEGUN_NAME, &begun);
+	if (r < 0)
+		return r == -ENOENT;
+	return json_get_u64(begun, "process-1-us", UINT64_MAX, &begun_us, NULL) == 0 &&
+	       begun_us != progress->begun_us;
 }
 
-static void mark_begun(const struct agent *a)
+/* From now on it is no boot any more; and of what an earlier one did nothing holds in this one. */
+static void mark_begun(struct agent *a, const struct systemd_progress *progress)
 {
-	AUTO_JSON json_t *begun =
-		json_pack("{s:s}", "utc", utc_format(a->settings.now_utc_s).text);
+	AUTO_JSON json_t *begun = json_pack("{s:s, s:I}", "utc",
+		utc_format(a->settings.now_utc_s).text, "process-1-us", (json_int_t)progress->begun_us);
 
 	if (begun)
 		run_dir_save(a->settings.run, BEGUN_NAME, begun, 0600);
+	restarted_forget_others(a, 0);
 }
 
 static int read_facts(struct agent *a, struct boot_facts *ret, struct error *reterr)
@@ -150,7 +158,8 @@ static int attach_planned(struct agent *a, const struct boot_facts *facts,
 	return 0;
 }
 
-static int boot(struct agent *a, struct outcome *o, struct error *reterr)
+static int boot(struct agent *a, const struct systemd_progress *progress, struct outcome *o,
+	struct error *reterr)
 {
 	struct boot_facts facts;
 	struct boot_plan plan;
@@ -158,14 +167,14 @@ static int boot(struct agent *a, struct outcome *o, struct error *reterr)
 
 	/* the way out needs no state: it may be what is wrong */
 	if (a->settings.why_off) {
-		mark_begun(a);
+		mark_begun(a, progress);
 		o->action = "skipped";
 		(void)snprintf(o->reason, sizeof o->reason, "%s", a->settings.why_off);
 		return 0;
 	}
 	r = store_lock(a->store, reterr);
 	if (r == 0)
-		mark_begun(a);
+		mark_begun(a, progress);
 	if (r == 0)
 		r = read_facts(a, &facts, reterr);
 	if (r < 0)
@@ -197,18 +206,20 @@ static int boot(struct agent *a, struct outcome *o, struct error *reterr)
 int agent_boot(struct agent *a, json_t **ret, struct error *reterr)
 {
 	AUTO_JSON json_t *status = NULL;
+	struct systemd_progress progress;
 	struct outcome o = {0};
 	struct error why = {0};
 	const char *reason;
 	int r;
 
 	*ret = NULL;
-	if (!is_early(a)) {
+	(void)!systemd_progress(&progress, NULL);
+	if (!is_early(a, &progress)) {
 		context_note(a, "the system is up already, so this is no boot");
 		a->settings.flags = (enum agent_flags)(a->settings.flags & ~(unsigned)AGENT_BOOT);
 		return agent_attach(a, ret, reterr);
 	}
-	r = boot(a, &o, &why);
+	r = boot(a, &progress, &o, &why);
 	if (r < 0) {
 		reason = why.text[0] ? why.text : error_text(r);
 		status_keep_boot(a, "failed", reason, 0);

@@ -26,11 +26,14 @@ int systemd_open(struct systemd **ret, struct error *reterr) MUST_CHECK;
 void systemd_free(struct systemd *s);
 DEFINE_FREEP(systemd)
 
-/*
- * Whether the host has come as far as services: basic.target, or the end of the boot. Asked of
- * process 1 itself, so it needs no bus. -BSI_E_UNSUPPORTED as above.
- */
-int systemd_is_up(bool *ret, struct error *reterr) MUST_CHECK;
+/* How far the host has come, of what process 1 has begun. */
+struct systemd_progress {
+	bool is_up;        /* as far as services: basic.target, or the end of the boot */
+	uint64_t begun_us; /* CLOCK_MONOTONIC; another one in each boot and each soft-reboot */
+};
+
+/* Asked of process 1 itself, so it needs no bus. -BSI_E_UNSUPPORTED as above; *ret is zero then. */
+int systemd_progress(struct systemd_progress *ret, struct error *reterr) MUST_CHECK;
 
 /* The unit that systemd counts a process to. -ESRCH where it counts it to none. */
 int systemd_unit_of(struct systemd *s, pid_t pid, char ret_unit[static CGROUP_UNIT_MAX]) MUST_CHECK;

@@ -15,9 +15,9 @@ void systemd_free(struct systemd *s)
 	(void)s;
 }
 
-int systemd_is_up(bool *ret, struct error *reterr)
+int systemd_progress(struct systemd_progress *ret, struct error *reterr)
 {
-	*ret = false;
+	*ret = (struct systemd_progress){0};
 	return error_set(reterr, -BSI_E_UNSUPPORTED, ABSENT);
 }
 

@@ -69,7 +69,7 @@ void systemd_free(struct systemd *s)
 }
 
 /* The socket on which systemctl asks as root: it is there before any bus is. */
-static int ask_state(sd_bus *bus, char **ret_state)
+static int ask_progress(sd_bus *bus, char **ret_state, uint64_t *ret_begun_us)
 {
 	int r = sd_bus_set_address(bus, PRIVATE_ADDRESS);
 
@@ -78,29 +78,33 @@ static int ask_state(sd_bus *bus, char **ret_state)
 	if (r < 0)
 		return r;
 	(void)sd_bus_set_method_call_timeout(bus, STATE_TIMEOUT_US);
-	return sd_bus_get_property_string(bus, SYSTEMD, MANAGER_PATH, MANAGER, "SystemState", NULL,
+	r = sd_bus_get_property_string(bus, SYSTEMD, MANAGER_PATH, MANAGER, "SystemState", NULL,
 		ret_state);
+	return r < 0 ? r : sd_bus_get_property_trivial(bus, SYSTEMD, MANAGER_PATH, MANAGER,
+				   "UserspaceTimestampMonotonic", NULL, 't', ret_begun_us);
 }
 
-int systemd_is_up(bool *ret, struct error *reterr)
+int systemd_progress(struct systemd_progress *ret, struct error *reterr)
 {
 	static const char *const up[] = {"starting", "running", "degraded", "maintenance", "stopping"};
 	AUTO_FREE char *state = NULL;
+	uint64_t begun_us = 0;
 	sd_bus *bus = NULL;
 	int r;
 
-	*ret = false;
+	*ret = (struct systemd_progress){0};
 	if (sd_booted() <= 0)
 		return error_set(reterr, -BSI_E_UNSUPPORTED, "systemd does not run here");
 	r = sd_bus_new(&bus);
 	if (r >= 0)
-		r = ask_state(bus, &state);
+		r = ask_progress(bus, &state, &begun_us);
 	(void)sd_bus_flush_close_unref(bus);
 	if (r < 0)
 		return error_set(reterr, -BSI_E_UNSUPPORTED, "systemd does not answer: %s",
 			error_text(r));
-	for (size_t i = 0; i < ARRAY_SIZE(up) && !*ret; i++)
-		*ret = strcmp(state, up[i]) == 0;
+	ret->begun_us = begun_us;
+	for (size_t i = 0; i < ARRAY_SIZE(up) && !ret->is_up; i++)
+		ret->is_up = strcmp(state, up[i]) == 0;
 	return 0;
 }
 

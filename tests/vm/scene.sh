@@ -140,6 +140,8 @@ PROFILE
 Description=What the boot unit may meet, one after the other
 DefaultDependencies=no
 ConditionKernelCommandLine=job=after
+# in a soft-reboot no more
+ConditionPathExists=!/run/lab-faults
 After=bsi-boot.service
 Before=sysinit.target
 [Service]
@@ -156,7 +158,7 @@ After=sysinit.target
 Before=basic.target
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c '/usr/bin/lab >/run/lab-early; cut -d" " -f1 /proc/uptime >>/run/lab-early'
+ExecStart=/bin/sh -c '/usr/bin/lab >/run/lab-early; cut -d" " -f1 /proc/uptime >>/run/lab-early; cp /var/lib/bsi/boot /run/lab-boot || :'
 [Install]
 WantedBy=basic.target
 UNIT
