@@ -10,6 +10,7 @@
 #include "agent/deadline.h"
 #include "agent/exposed.h"
 #include "agent/restart.h"
+#include "agent/sealing.h"
 #include "agent/status.h"
 #include "base/file.h"
 #include "base/utc.h"
@@ -182,6 +183,7 @@ int agent_config(struct agent *a, const char *key, const char *value, json_t **r
 	struct error *reterr)
 {
 	AUTO_JSON json_t *config = NULL, *tried = json_object();
+	bool was_required = false;
 	int r;
 
 	/* a word that is wrong is told before the lock is taken */
@@ -190,12 +192,16 @@ int agent_config(struct agent *a, const char *key, const char *value, json_t **r
 		r = store_lock(a->store, reterr);
 	if (r == 0)
 		r = store_config_load(a->store, &config, reterr);
-	if (r == 0 && key)
+	if (r == 0 && key) {
+		was_required = sealing_is_required(a);
 		r = set_config(config, key, value, reterr);
+	}
 	if (r == 0 && key)
 		r = store_config_save(a->store, config, reterr);
 	if (r < 0)
 		return r;
+	if (key && sealing_is_required(a) != was_required)
+		context_note(a, "what is attached follows with the next run; 'bsi run' does it now");
 	for (size_t i = 0; !key && i < ARRAY_SIZE(settings); i++)
 		if (!json_object_get(config, settings[i].key) &&
 			json_object_set_new(config, settings[i].key,

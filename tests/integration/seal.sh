@@ -62,7 +62,11 @@ like "$(cat /proc/self/mountinfo)" "/run/bsi/image/liblab1-[0-9a-f]{64} " "the m
 is "$(bsi history --json | jq '.[] | select(.event == "installed") | .detail.images.measured')" 1 \
 	"and so does the history"
 
-pass "a seal is required" bsi config require-seal yes
+run bsi config require-seal yes
+is "$run_status" 0 "a seal is required"
+like "$run_err" "'bsi run' does it now" "and what brings that about is said"
+run bsi config require-seal yes
+is "$run_status:$run_err" "0:" "once"
 is "$(bsi config --json | jq '."require-seal"')" true "the configuration says so"
 run bsi run
 is "$run_status" 0 "run is no failure"
