@@ -261,12 +261,13 @@ static void read_action(struct reading *x, const char *property, struct unit_fac
 
 /*
  * Between its stop and its start a unit that is restarted is inactive, as one that ended well; its start
- * may fail; and as nobody knows the count, any counted start may be one too many.
+ * may fail, or take too long; and as nobody knows the count, any counted start may be one too many.
  */
 static void read_actions(struct reading *x, struct unit_facts *f)
 {
 	read_action(x, "SuccessAction", f);
 	read_action(x, "FailureAction", f);
+	read_action(x, "JobTimeoutAction", f);
 	if (is_counted(x))
 		read_action(x, "StartLimitAction", f);
 }

@@ -52,6 +52,7 @@ if [[ -z ${RESTART_LAB:-} ]]; then
 	service grave "$limit\nStartLimitAction=exit-force" "$lab"
 	service graver "FailureAction=exit-force" "$lab"
 	service gravest "SuccessAction=exit-force" "$lab"
+	service patient "JobTimeoutSec=1h\nJobTimeoutAction=exit-force" "$lab"
 	service calm "StartLimitIntervalSec=1ms\nStartLimitAction=exit-force" "$lab"
 	service once "" "Type=oneshot\n$lab"
 	service feigns "" "Delegate=yes\nExecStart=/bin/sh -c 'g=/sys/fs/cgroup/system.slice/feigns.service/core.service; mkdir \$g; echo 0 >\$g/cgroup.procs; exec lab stay'"
@@ -118,7 +119,7 @@ cp -r "$BSI_STAGE/usr/lib/bsi/reserved.d" /usr/lib/bsi/
 
 is "$(cat /proc/1/comm)" systemd "process 1 is systemd"
 like "$(cat /proc/1/maps)" liblab "which has the library too"
-all="core leaf part workers getty@tty9 own broken dies keeps refuses busy feigns ghost often needs behind grave graver gravest calm"
+all="core leaf part workers getty@tty9 own broken dies keeps refuses busy feigns ghost often needs behind grave graver gravest patient calm"
 systemctl start often.socket
 for name in $all; do systemctl start "$name.service" || diag "$name does not start"; done
 for name in often behind grave; do
@@ -151,6 +152,7 @@ like "$(step busy.service .reason <<<"$plan")" "refuse one start more" "a start 
 like "$(step grave.service '"\(.end) \(.reason)"' <<<"$plan")" "^ask .*StartLimitAction=exit-force" "one that takes the machine along"
 like "$(step graver.service '"\(.end) \(.reason)"' <<<"$plan")" "^ask .*FailureAction=exit-force" "by whatever name"
 like "$(step gravest.service '"\(.end) \(.reason)"' <<<"$plan")" "^ask .*SuccessAction=exit-force" "at its end already"
+like "$(step patient.service '"\(.end) \(.reason)"' <<<"$plan")" "^ask .*JobTimeoutAction=exit-force" "or if it takes too long"
 is "$(jq -r '.plan[] | select(.pid == 1) | .end' <<<"$plan")" reexecute "process 1"
 is "$(jq -r --argjson pid "${before[ghost]}" '.list[] | select(.pid == $pid) | "\(.place) \(.end)"' <<<"$plan")" "unknown ask" \
 	"a group that systemd did not make is believed nothing"
@@ -173,7 +175,7 @@ for name in leaf core part workers calm often needs behind; do
 	is "$(systemctl show -P ActiveState $name.service)" active "which runs"
 done
 like "$(cat "/proc/$(main core)/maps")" "liblab" "with the library"
-for name in getty@tty9 own refuses busy ghost grave graver gravest; do is "$(main $name)" "${before[$name]}" "$name.service was left alone"; done
+for name in getty@tty9 own refuses busy ghost grave graver gravest patient; do is "$(main $name)" "${before[$name]}" "$name.service was left alone"; done
 is "$(grep -c start /run/core-starts):$(systemctl show -P NRestarts core.service)" 2:0 "core.service was started once more, and by one job"
 is "$(result core.service '"\(.result) \(.exposed | length)"')" "restarted 0" "core.service: nobody is left on old code"
 for name in often needs behind; do
@@ -192,7 +194,7 @@ is "$(lab)" 2 "attached"
 
 run bsi exposure --json
 is "$(jq -r '[.list[] | .unit // "-"] | sort | unique | join(" ")' <<<"$run_out")" \
-	"- box.scope busy.service getty@tty9.service grave.service graver.service gravest.service keeps.service once.service own.service refuses.service session-1.scope" \
+	"- box.scope busy.service getty@tty9.service grave.service graver.service gravest.service keeps.service once.service own.service patient.service refuses.service session-1.scope" \
 	"who is left is named by unit"
 is "$(jq -r '.list[] | select(.unit == null) | .pid' <<<"$run_out")" "${before[ghost]}" "and one without, that claimed to be core.service"
 unlike "$(jq -r '.list[].pid' <<<"$run_out" | paste -sd,)" '(^|,)1(,|$)' "process 1 is not among them"
@@ -280,6 +282,8 @@ printf '[Unit]\nDefaultDependencies=no\nRequires=basic.target slow.service\nAfte
 printf '[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nExecStart=/bin/sleep 2\n' >"$RESTART_LAB/units/slow.service"
 ln -sf kiosk.target "$RESTART_LAB/units/default.target"
 systemctl daemon-reload
+# it may be starting process 1 anew, and has the lock
+complete_ended() { until [[ $(systemctl show -P ActiveState bsi-boot-complete.service 2>/dev/null) =~ ^(inactive|failed)$ ]]; do sleep 0.1; done; }
 completes() { systemctl show -P ActiveEnterTimestampMonotonic bsi-boot-complete.service; }
 bsi detach --force
 rm -rf /run/bsi
@@ -290,9 +294,11 @@ for ((i = 0; i < 200; i++)); do [[ -e /var/lib/bsi/boot ]] || break; sleep 0.1; 
 isnt "$(completes)" 0 "with the default target, whichever it is, the unit comes"
 is "$(test -e /var/lib/bsi/boot; echo $?)" 1 "and the boot is complete"
 is "$(($(systemctl show -P ActiveEnterTimestampMonotonic kiosk.target) <= $(completes)))" 1 "not before it"
+complete_ended
 systemctl stop bsi-boot.service
 rm -rf /run/bsi
 systemctl start basic.target bsi-boot.service
+complete_ended
 is "$(test -e /var/lib/bsi/boot; echo $?):$(lab)" 1:2 "a boot unit that is started in a system that is up is no boot"
 name=$(grep -o '/run/bsi/image/[^ ]*liblab1-[0-9a-f]*' /proc/self/mountinfo | head -n 1)
 echo "idle ${name##*/}" >/run/bsi/activation
