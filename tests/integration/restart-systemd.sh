@@ -284,11 +284,18 @@ ln -sf kiosk.target "$RESTART_LAB/units/default.target"
 systemctl daemon-reload
 # it may be starting process 1 anew, and has the lock
 complete_ended() { until [[ $(systemctl show -P ActiveState bsi-boot-complete.service 2>/dev/null) =~ ^(inactive|failed)$ ]]; do sleep 0.1; done; }
+attempts() { jq .content.attempts /var/lib/bsi/boot; }
 completes() { systemctl show -P ActiveEnterTimestampMonotonic bsi-boot-complete.service; }
 bsi detach --force
 rm -rf /run/bsi
 systemctl start bsi-boot.service
-is "$(completes):$(jq .content.attempts /var/lib/bsi/boot)" 0:1 "a boot that does not come to basic.target, as one for repair, is not complete"
+is "$(completes):$(attempts)" 0:1 "a boot that does not come to basic.target, as one for repair, is not complete"
+systemctl restart bsi-boot.service
+is "$(attempts):$(lab)" 1:2 "the unit started again is the same boot"
+mark=$(jq '."process-1-us" -= 1' /run/bsi/begun.json)
+echo "$mark" >/run/bsi/begun.json
+systemctl restart bsi-boot.service
+is "$(attempts):$(lab)" 2:2 "but with another process 1, as after a soft-reboot, it is another boot"
 systemctl start default.target
 for ((i = 0; i < 200; i++)); do [[ -e /var/lib/bsi/boot ]] || break; sleep 0.1; done
 isnt "$(completes)" 0 "with the default target, whichever it is, the unit comes"
