@@ -33,8 +33,9 @@ static bool is_early(const struct agent *a, const struct systemd_progress *progr
 	r = run_dir_load(a->settings.run, BEGUN_NAME, &begun);
 	if (r < 0)
 		return r == -ENOENT;
+	/* where it did not answer, then or now, nothing shows that it is another one */
 	return json_get_u64(begun, "process-1-us", UINT64_MAX, &begun_us, NULL) == 0 &&
-	       begun_us != progress->begun_us;
+	       begun_us != 0 && progress->begun_us != 0 && begun_us != progress->begun_us;
 }
 
 /* From now on it is no boot any more; and of what an earlier one did nothing holds in this one. */

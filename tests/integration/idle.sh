@@ -181,6 +181,10 @@ bsi boot-complete
 bsi detach --force
 run bsi attach --boot
 is "$run_status:$(mounted)" 0:0 "the unit started again in a system that is up is no boot"
+mark=$(jq '."process-1-us" = 5' /run/bsi/begun.json)
+echo "$mark" >/run/bsi/begun.json
+run bsi attach --boot
+is "$run_status:$(mounted)" 0:0 "nor where process 1 does not say whether it is another one"
 like "$(reason)" "used by lab \\($user\\)" "it waits for the program"
 stop
 bsi attach >/dev/null
