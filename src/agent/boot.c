@@ -8,7 +8,6 @@
 
 #include "agent/change.h"
 #include "agent/restart.h"
-#include "agent/restarted.h"
 #include "agent/run_dir.h"
 #include "agent/status.h"
 #include "agent/systemd.h"
@@ -16,7 +15,7 @@
 #include "base/utc.h"
 #include "store/denied.h"
 
-#define BEGUN_NAME "begun.json" /* in the run directory, which a soft-reboot leaves as it is */
+#define BEGUN_NAME "begun.json" /* in the run directory */
 
 /*
  * Whether nothing runs yet that could be disturbed: this is the first attempt since process 1 began,
@@ -38,15 +37,14 @@ static bool is_early(const struct agent *a, const struct systemd_progress *progr
 	       begun_us != 0 && progress->begun_us != 0 && begun_us != progress->begun_us;
 }
 
-/* From now on it is no boot any more; and of what an earlier one did nothing holds in this one. */
-static void mark_begun(struct agent *a, const struct systemd_progress *progress)
+/* From now on it is no boot any more. */
+static void mark_begun(const struct agent *a, const struct systemd_progress *progress)
 {
 	AUTO_JSON json_t *begun = json_pack("{s:s, s:I}", "utc",
 		utc_format(a->settings.now_utc_s).text, "process-1-us", (json_int_t)progress->begun_us);
 
 	if (begun)
 		run_dir_save(a->settings.run, BEGUN_NAME, begun, 0600);
-	restarted_forget_others(a, 0);
 }
 
 static int read_facts(struct agent *a, struct boot_facts *ret, struct error *reterr)
@@ -220,6 +218,7 @@ int agent_boot(struct agent *a, json_t **ret, struct error *reterr)
 		a->settings.flags = (enum agent_flags)(a->settings.flags & ~(unsigned)AGENT_BOOT);
 		return agent_attach(a, ret, reterr);
 	}
+	run_dir_forget(a->settings.run);
 	r = boot(a, &progress, &o, &why);
 	if (r < 0) {
 		reason = why.text[0] ? why.text : error_text(r);

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * What bsi restarted already for the generation that is attached: a second restart would not end
- * what the first did not. Kept in the run directory; a boot forgets it.
+ * what the first did not. Kept in the run directory, so that a boot forgets it.
  */
 #include <stdint.h>
 
@@ -17,5 +17,5 @@ json_t *restarted_load(struct agent *a);
 bool restarted_has(const json_t *restarted, const char *unit);
 /* Before it is restarted: a cut between the two must not make it two restarts. */
 void restarted_add(struct agent *a, const char *unit);
-/* Another generation is attached now; 0: process 1 began anew. */
+/* Another generation is attached now. */
 void restarted_forget_others(struct agent *a, uint64_t generation);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "agent/run_dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -41,4 +44,25 @@ void run_dir_save(const char *run, const char *name, const json_t *document, mod
 	buffer_put_u8(&text, '\n');
 	if (text.err == 0)
 		(void)!file_replace(fd, name, text.data, text.len, mode);
+}
+
+static bool is_document(const char *name)
+{
+	static const char suffix[] = ".json";
+	size_t len = strlen(name);
+
+	return len > strlen(suffix) && strcmp(name + len - strlen(suffix), suffix) == 0;
+}
+
+void run_dir_forget(const char *run)
+{
+	const struct dirent *entry;
+	DIR *dir = opendir(run);
+
+	if (!dir)
+		return;
+	while ((entry = readdir(dir)))
+		if (is_document(entry->d_name))
+			(void)unlinkat(dirfd(dir), entry->d_name, 0);
+	(void)closedir(dir);
 }

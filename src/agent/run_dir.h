@@ -13,3 +13,8 @@
 int run_dir_load(const char *run, const char *name, json_t **ret) MUST_CHECK;
 /* Replaced in one step, so that a reader sees a whole document. */
 void run_dir_save(const char *run, const char *name, const json_t *document, mode_t mode);
+/*
+ * A boot begins: every document (*.json) goes. Only after a soft-reboot is there any, for it leaves /run as
+ * it is.
+ */
+void run_dir_forget(const char *run);
