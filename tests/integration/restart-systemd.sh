@@ -131,7 +131,7 @@ systemd-run --quiet --scope --slice=user-4242.slice --unit=session-1 lab stay >/
 systemd-run --quiet --scope --unit=box unshare --pid --fork --kill-child lab stay >/dev/null 2>&1 &
 disown -a # their ends are no words for a reader of this test
 mapped() { grep -ls liblab.so /proc/[0-9]*/maps 2>/dev/null | wc -l; }
-for ((i = 0; i < 200 && $(mapped) < 26; i++)); do sleep 0.05; done
+for ((i = 0; i < 200 && $(mapped) < 27; i++)); do sleep 0.05; done
 main() { systemctl show -P MainPID "$1.service"; }
 declare -A before
 for name in $all; do before[$name]=$(main "$name"); done
